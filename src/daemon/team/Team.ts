@@ -74,7 +74,12 @@ interface TeamOptions {
   readonly memory: TeamMemory
 }
 
-const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+/** The monotonic clock does not count the time that a machine sleeps. */
+const bothClocks = Clock.clockWith((clock) =>
+  Effect.succeed({ monotonic: toMillis(clock.monotonicTimeNanosUnsafe()), wall: clock.currentTimeMillisUnsafe() })
+)
+const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
+const monotonicMillis = Effect.map(bothClocks, ({ monotonic }) => monotonic)
 
 export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: TeamOptions) {
   const { memory, name } = options
@@ -214,7 +219,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 
   const put: AuditCommit["put"] = Effect.fnUntraced(function* (lines, change) {
     if (state._tag !== "Entered") return yield* new TeamAway({ reason: "it is not entered yet" })
-    const sent = [yield* monotonicMillis, yield* Clock.currentTimeMillis] as const
+    const sent = yield* bothClocks
     const split = { ...lines, lines: lines.text === "" ? [] : lines.text.trimEnd().split("\n") }
     const input = putInput(state, split, change ?? {})
     const count = typeof change?.["count"] === "number" ? change["count"] : 0
@@ -226,13 +231,13 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
         isStale(error.code) ? Effect.fail(new TeamChanged()) : lost(error)
       )
     )
-    const passed = [(yield* monotonicMillis) - sent[0], (yield* Clock.currentTimeMillis) - sent[1]]
+    const answered = yield* bothClocks
     // The process was frozen, or the machine slept: what it holds may be another's by now.
-    if (passed.some((millis) => millis > limit)) {
+    if (answered.monotonic - sent.monotonic > limit || answered.wall - sent.wall > limit) {
       yield* setState({ _tag: "Unsure" })
       return yield* new TeamAway({ reason: "the answer came too late" })
     }
-    yield* setClock(committed.now)
+    ahead = committed.now - answered.monotonic
   })
 
   const look = Effect.fnUntraced(function* (request: LookRequest) {

@@ -5,12 +5,12 @@
  * cancellation could meet the next statement. Two connections: changes wait for no list.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type SqlError } from "effect/sql/SqlError"
 import { startupParameters } from "./connect.ts"
@@ -58,8 +58,17 @@ export const makeTeamWire = Effect.fnUntraced(function* (options: PgConnection.C
   return wire
 })
 
+/** A statement, and until when it may wait. */
+interface Waiting {
+  readonly until: number
+  isLate: boolean
+}
+
+const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
+
 /** Makes a connection that is opened by its first use and after each failure. */
 const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
+  const scope = yield* Effect.scope
   let open: { readonly connection: PgConnection.PgConnection; readonly scope: Scope.Closeable } | undefined
   const drop = Effect.suspend(() => {
     const dropped = open
@@ -75,24 +84,54 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
     const connection = yield* Scope.provide(PgConnection.make(options), scope).pipe(
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
-    open = { connection, scope }
-    return connection
+    // Another call may have been first.
+    if (open === undefined) open = { connection, scope }
+    else yield* Scope.close(scope, Exit.void)
+    return open.connection
   })
 
-  const ask = Effect.fnUntraced(function* (sql: string, input: object) {
-    const asking = Effect.gen(function* () {
-      const connection = yield* Effect.mapError(connect, wireError)
-      const { rows } = yield* Effect.mapError(connection.query(sql, [JSON.stringify(input)]), wireError).pipe(
-        Effect.catchIf(({ code }) => code !== undefined && missing.has(code), explainMissing(connection))
-      )
-      return rows[0]?.["answer"]
-    })
-    const running = yield* Effect.forkDetach(asking, { startImmediately: true })
-    const exit = Option.getOrUndefined(yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), timeout))
-    if (exit === undefined) {
-      yield* drop
-      return yield* new WireError({ reason: `no answer within ${Duration.toSeconds(timeout)} s`, code: undefined })
+  const answerTo = Effect.fnUntraced(function* (sql: string, input: object, own: Waiting) {
+    // On a fiber of its own, because a driver that may not be interrupted would not give up an address that does not answer.
+    const opening = Effect.flatMap(Effect.forkDetach(connect, { startImmediately: true }), Fiber.join)
+    const connection = open?.connection ?? (yield* Effect.mapError(opening, wireError))
+    if (own.isLate) return undefined
+    const { rows } = yield* Effect.mapError(connection.query(sql, [JSON.stringify(input)]), wireError).pipe(
+      Effect.catchIf(({ code }) => code !== undefined && missing.has(code), explainMissing(connection))
+    )
+    return rows[0]?.["answer"]
+  })
+
+  const late = new WireError({ reason: `no answer within ${Duration.toSeconds(timeout)} s`, code: undefined })
+  /** The statements without an answer, oldest first. */
+  const waiting = new Set<Waiting>()
+  let isWatched = false
+
+  /** Drops the connection, and with it all statements, when one has waited too long. One timer serves all that follow each other. */
+  const watch = Effect.gen(function* () {
+    for (let [oldest] = waiting; oldest !== undefined; [oldest] = waiting) {
+      const left = oldest.until - toMillis(yield* Clock.monotonicTimeNanos)
+      if (left > 0) yield* Effect.sleep(Duration.millis(left))
+      else {
+        oldest.isLate = true
+        waiting.delete(oldest)
+        yield* drop
+      }
     }
+  }).pipe(Effect.ensuring(Effect.sync(() => void (isWatched = false))))
+
+  const ask = Effect.fnUntraced(function* (sql: string, input: object) {
+    const own: Waiting = {
+      until: toMillis(yield* Clock.monotonicTimeNanos) + Duration.toMillis(timeout),
+      isLate: false
+    }
+    waiting.add(own)
+    if (!isWatched) {
+      isWatched = true
+      yield* Effect.forkIn(watch, scope)
+    }
+    const exit = yield* Effect.exit(answerTo(sql, input, own))
+    waiting.delete(own)
+    if (own.isLate) return yield* late
     const answer = yield* exit.pipe(
       Effect.tapError(({ code }) => (code === undefined || code.startsWith("57") ? drop : Effect.void))
     )
