@@ -89,8 +89,9 @@ class TeamTransaction extends ScopedTransaction {
 
 const isExclusive = ({ _tag }: LeaseScope): boolean => _tag === "All" || _tag === "Everything"
 
-/** Returns the key of a pair in the database. */
-const pairKey = (secretName: string, clientId: string): string => sha256(`${secretName}\0${clientId}`)
+/** Returns the key of a pair here; the database has the hash of it. */
+const pairKey = (secretName: string, clientId: string): string => `${secretName}\0${clientId}`
+const pairHash = (secretName: string, clientId: string): string => sha256(pairKey(secretName, clientId))
 
 const micros = ({ text, millis }: Lease["createdAt"]): number => {
   const fraction = /\.([0-9]+)/.exec(text)?.[1] ?? ""
@@ -112,7 +113,7 @@ const requestOf = (scopes: ReadonlyArray<LeaseScope>): LookRequest => {
   const only = <Tag extends LeaseScope["_tag"]>(tag: Tag) =>
     scopes.filter((scope): scope is Extract<LeaseScope, { readonly _tag: Tag }> => scope._tag === tag)
   return {
-    pairs: only("Pair").map(({ clientId, secretName }) => pairKey(secretName, clientId)),
+    pairs: only("Pair").map(({ clientId, secretName }) => pairHash(secretName, clientId)),
     ids: [...only("Leases").flatMap(({ ids }) => ids), ...only("Prefix").map(({ prefix }) => prefix)].filter(isUuid),
     prefixes: only("Prefix").map(({ prefix }) => prefix),
     secrets: only("Secret").map(({ secretName }) => escapeText(secretName)),
@@ -140,7 +141,7 @@ const differenceOf = ({ leases, now, table }: BatchRows) => {
 
 const recordOf = (lease: Lease) => ({
   id: lease.id,
-  pair: pairKey(lease.secretName, lease.clientId),
+  pair: pairHash(lease.secretName, lease.clientId),
   secret: escapeText(lease.secretName),
   client: escapeText(lease.clientId),
   created: micros(lease.createdAt),
