@@ -60,14 +60,15 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
     const otlp = settings && (yield* Scope.provide(loadOtlp(settings), yield* Scope.fork(scope)))
 
     const sample = makeEventSampler(sampling)
-    const send = (event: OtelEvent) =>
-      otlp === undefined ? joelclaw.emit(event) : Effect.andThen(joelclaw.emit(event), otlp.emit(event))
+    const send = (event: OtelEvent, now: number) =>
+      otlp === undefined ? joelclaw.offer(event, now) : Effect.andThen(joelclaw.offer(event, now), otlp.emit(event))
     const state = Effect.all(otlp === undefined ? [joelclaw.state] : [joelclaw.state, otlp.state])
     const sink = OtelSink.of({
       emit: (event) =>
         Effect.withFiber((fiber) => {
-          const sampled = sample(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-          return sampled === undefined ? Effect.void : send(sampled)
+          const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+          const sampled = sample(event, now)
+          return sampled === undefined ? Effect.void : send(sampled, now)
         }),
       dropped: Effect.map(state, (all) => all.reduce((sum, { dropped }) => sum + dropped, 0)),
       state

@@ -1,6 +1,6 @@
 /**
  * Delivers events one at a time, from a bounded queue, to a receiver that may be slow,
- * failing or absent. `emit` never waits for it. An event that fails is dropped, except for
+ * failing or absent. `offer` never waits for it. An event that fails is dropped, except for
  * `daemon.started`, which is retried for a minute. Consecutive failures cause pauses with
  * exponential backoff, logged when they begin and when they end. `sink.dropped` reports the
  * count, before what is queued. On shutdown, the remaining events get a limited time, and
@@ -160,14 +160,14 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const awaitFarewell = Effect.suspend(() => (farewell === undefined ? Effect.void : Fiber.await(farewell)))
   yield* Effect.addFinalizer(() => Effect.andThen(deliverRemaining, awaitFarewell))
 
-  const emit = (event: OtelEvent): Effect.Effect<void> =>
-    Effect.withFiber((fiber) => {
-      if (target() === undefined && event.component !== "daemon") return Effect.void
-      const next = envelopeOf(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-      if (event.action === events.daemonStopped.action && target() !== undefined) return sendFarewell(next)
-      queue.offer(next)
-      return Effect.void
-    })
+  /** Takes an event of this time, in milliseconds. */
+  const offer = (event: OtelEvent, time: number): Effect.Effect<void> => {
+    if (target() === undefined && event.component !== "daemon") return Effect.void
+    const next = envelopeOf(event, time)
+    if (event.action === events.daemonStopped.action && target() !== undefined) return sendFarewell(next)
+    queue.offer(next)
+    return Effect.void
+  }
 
   const state = Effect.sync((): SinkState => ({
     kind,
@@ -177,7 +177,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     queued: queue.size,
     lastFailure
   }))
-  return { emit, state }
+  return { offer, state }
 })
 
 const envelopeOf = (event: OtelEvent, timestamp: number): Envelope => ({

@@ -14,7 +14,7 @@ import { EventQueue } from "../../src/otel/EventQueue.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
 import { makeEventSampler } from "../../src/otel/OtelSink.ts"
 import { cpuMillis } from "../support/cpuTime.ts"
-import { event } from "../support/event.ts"
+import { event, offerNow } from "../support/event.ts"
 
 const started = { ...event(0), action: "daemon.started", component: "daemon" } as const
 const stopped = { ...event(0), action: "daemon.stopped", component: "daemon" } as const
@@ -36,7 +36,10 @@ const fakeReceiver = () => {
       }),
     target: () => control.target,
     ready: Effect.void
-  }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])))
+  }).pipe(
+    Effect.map(({ offer, state }) => ({ emit: offerNow(offer), state })),
+    Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))]))
+  )
   return { control, start, attempts, received, lines, actions: () => received.map(({ action }) => action) }
 }
 
@@ -157,7 +160,7 @@ describe("delivery", () => {
   const slowReceiver = Effect.fnUntraced(function* (takes: () => number) {
     const arrived: Array<Envelope> = []
     const scope = yield* Scope.make()
-    const { emit, state } = yield* startDelivery({
+    const { offer, state } = yield* startDelivery({
       kind: "joelclaw",
       deliver: (event) =>
         Effect.suspend(() =>
@@ -170,7 +173,7 @@ describe("delivery", () => {
       ready: Effect.void
     }).pipe(Scope.provide(scope))
     const close = Effect.forkChild(Scope.close(scope, Exit.void))
-    return { actions: () => arrived.map(({ action }) => action), arrived, close, emit, state }
+    return { actions: () => arrived.map(({ action }) => action), arrived, close, emit: offerNow(offer), state }
   })
 
   it.effect("on shutdown sends daemon.stopped at once, then how many were dropped, then what is queued", () =>

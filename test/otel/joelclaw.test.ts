@@ -15,7 +15,7 @@ import { findJoelclaw } from "../../src/otel/findJoelclaw.ts"
 import { startJoelclaw } from "../../src/otel/joelclaw.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink, sinkLayer } from "../../src/otel/OtelSink.ts"
-import { event } from "../support/event.ts"
+import { event, offerNow } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { eventually, until } from "../support/waiting.ts"
 
@@ -55,8 +55,8 @@ const withSink = <A, E>(
             emitTimeout: options.emitTimeout ?? 5000,
             shutdownTimeout: options.shutdownTimeout ?? 5000
           }),
-          ({ emit, state }) => ({
-            emit,
+          ({ offer, state }) => ({
+            emit: offerNow(offer),
             dropped: Effect.map(state, (single) => single.dropped),
             state: Effect.map(state, (single) => [single])
           })

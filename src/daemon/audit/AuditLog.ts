@@ -190,9 +190,9 @@ export class AuditLog extends Context.Service<
           return true
         }
 
-        const rotateIfFull = Effect.fnUntraced(function* (added: number) {
-          // The first chained entry seals the foreign lines before it, so both stay in one file.
-          if (head.seq === 0 || log.size() === 0 || log.size() + added <= rotation.maxSize) return
+        /** Returns whether the file is too full for this. The first chained entry seals the foreign lines before it, in one file. */
+        const isFull = (added: number) => head.seq > 0 && log.size() > 0 && log.size() + added > rotation.maxSize
+        const rotate = Effect.gen(function* () {
           const error = yield* Effect.flip(log.rotate(rotation.maxFiles, canDrop)).pipe(
             Effect.orElseSucceed(() => undefined)
           )
@@ -208,8 +208,10 @@ export class AuditLog extends Context.Service<
 
         const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>, change?: CommitChange) {
           const fileChange = yield* log.follow
-          isNewFile ||= fileChange._tag === "Moved" || fileChange._tag === "Shorter"
-          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(fileChange))]
+          if (fileChange._tag !== "Same") {
+            isNewFile ||= fileChange._tag !== "Longer"
+            pendingFindings = [...pendingFindings, ...(yield* reportFileChange(fileChange))]
+          }
           if (commits !== undefined) {
             const entered = yield* commits.enter(head)
             pendingFindings = [...pendingFindings, ...entered.facts]
@@ -222,7 +224,7 @@ export class AuditLog extends Context.Service<
           if (facts.length === 0 && change === undefined) return
           const at = fromMillis(yield* commit?.now ?? Clock.currentTimeMillis)
           const { head: next, text } = chainFacts(facts, at, head)
-          yield* rotateIfFull(text.length)
+          if (isFull(text.length)) yield* rotate
           const writing: Effect.Effect<void, AuditLogError["cause"]> =
             commits === undefined ? log.append(text) : commits.put({ text, before: head, after: next }, change)
           const [duration] = yield* Effect.timed(Effect.tapError(writing, () => metrics.countFlushFailure))

@@ -16,15 +16,13 @@ export const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> 
 }
 
 /** Logs what another process did to the file, and returns it as facts for the audit log. */
-export const reportFileChange = Effect.fnUntraced(function* (change: FileChange) {
+export const reportFileChange = Effect.fnUntraced(function* (change: Exclude<FileChange, { readonly _tag: "Same" }>) {
   const damage = {
-    Same: () => undefined,
     Moved: () => "another process moved or removed the log while the daemon ran; it continues in a new file",
     Shorter: (bytes: number) =>
       `another process cut off the last ${counted(bytes, "byte")} of the log while the daemon ran`,
     Longer: (bytes: number) => `another process wrote ${counted(bytes, "byte")} into the log while the daemon ran`
   }[change._tag]("bytes" in change ? change.bytes : 0)
-  if (damage === undefined) return []
   yield* Effect.logWarning(`audit log: ${damage}`)
   return [auditDamagedFact(damage)]
 })

@@ -102,7 +102,7 @@ interface Completed {
   readonly reply: (written: Exit.Exit<AuditPosition, AuditLogError>) => void
 }
 
-const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
+const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
 
 const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockStep): Completed => {
   // A lease that expired before the step stays expired.
@@ -146,18 +146,19 @@ const start = Effect.fnUntraced(function* (
   let position = yield* audit.position
   let sequence = 0
 
-  const clock = new ClockStepDetector(yield* Clock.currentTimeMillis, yield* monotonicMillis)
+  const clockAtStart = yield* Clock.Clock
+  const clockSteps = new ClockStepDetector(clockAtStart.currentTimeMillisUnsafe(), monotonicMillis(clockAtStart))
 
   /** Moves the leases with a clock that was set back, as part of the batch that detects it. */
-  const followClock = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const step = clock.detect(now, yield* monotonicMillis)
+  const followClock = (now: number, monotonic: number): Array<Completed> => {
+    const step = clockSteps.detect(now, monotonic)
     return step === undefined ? [] : [shiftLeases(table, now, step)]
-  })
+  }
 
   const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<PendingTransaction>) {
-    const completed: Array<Completed> = yield* followClock
-    const now = yield* Clock.currentTimeMillis
+    const clock = yield* Clock.Clock
+    const now = clock.currentTimeMillisUnsafe()
+    const completed = followClock(now, monotonicMillis(clock))
     for (const pending of batch) completed.push(pending(table, now))
     const facts = completed.flatMap(({ facts }) => facts)
     const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))

@@ -25,7 +25,10 @@ export interface Admission {
     otherwise: (reason: NotStarted) => A
   ) => Effect.Effect<A, E, R>
   /** Encodes a reply; a large one is not encoded for a client that has left, and is empty then. */
-  readonly forReply: (result: unknown, encode: () => string) => Effect.Effect<string>
+  readonly forReply: <R>(
+    result: unknown,
+    encode: () => Effect.Effect<string, never, R>
+  ) => Effect.Effect<string, never, R>
   /** Lets other connections run, between the requests and the chunks of one that sends many. */
   readonly betweenRequests: Effect.Effect<void>
 }
@@ -67,8 +70,10 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
 
     forReply: (result, encode) =>
       isLarge(result)
-        ? Effect.map(Effect.andThen(awaitBulkTurn, ConnectionState), ({ isClosed }) => (isClosed() ? "" : encode()))
-        : Effect.succeed(encode()),
+        ? Effect.flatMap(Effect.andThen(awaitBulkTurn, ConnectionState), ({ isClosed }) =>
+            isClosed() ? Effect.succeed("") : encode()
+          )
+        : encode(),
 
     betweenRequests: chunkTurns.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
   }

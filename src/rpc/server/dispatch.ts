@@ -35,8 +35,8 @@ export const makeDispatch = Effect.fnUntraced(function* ({ forMethod, forReply }
   const { lockedSince } = yield* SecretStore
 
   /** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
-  const unlessLocked = (id: string, method: MethodName) => (reply: string) => {
-    if (lockedSince() === undefined) return Effect.succeed(reply)
+  const encodeUnlessLocked = (id: string, method: MethodName, result: unknown) => {
+    if (!givesValue(method) || lockedSince() === undefined) return Effect.succeed(encodeResult(id, result))
     const { _tag: tag, message } = new StoreLocked()
     const recorded = Effect.andThen(metrics.countRefusal(tag), auditRefusal(method, lockedReason))
     return Effect.as(recorded, encodeError(id, { tag, message }))
@@ -57,10 +57,7 @@ export const makeDispatch = Effect.fnUntraced(function* ({ forMethod, forReply }
       const handled = Effect.matchCauseEffect(
         Effect.suspend(() => handlers[method](scoped)),
         {
-          onSuccess: (result) => {
-            const reply = forReply(result, () => encodeResult(id, result))
-            return givesValue(method) ? Effect.flatMap(reply, unlessLocked(id, method)) : reply
-          },
+          onSuccess: (result) => forReply(result, () => encodeUnlessLocked(id, method, result)),
           onFailure: (cause) => failed(id, method, cause)
         }
       )
