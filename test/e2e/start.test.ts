@@ -12,7 +12,9 @@ import { promptly } from "../harness/prompt.ts"
 import { run } from "../harness/program.ts"
 import { maxSocketPath } from "../../src/domain/paths.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { hasProc } from "../support/inside.ts"
 import { randomFrom } from "../support/random.ts"
+import { until } from "../support/waiting.ts"
 import { readyRounds } from "../torture/ready.ts"
 
 const stateIn = (home: string) => path.join(home, ".agent-secrets")
@@ -80,6 +82,29 @@ describe("the first start", () => {
       assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
       assert.strictEqual(modeOf(path.dirname(socket)), "700")
       assert.isTrue(fs.existsSync(path.join(stateIn(home), "secrets.age")))
+    })
+  )
+})
+
+describe("the directory of a start", () => {
+  it.live("may be removed: the daemon has left it, and still knows the files that were named from there", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const config = path.join(home, "config.json")
+      const configure = (more: object) =>
+        fs.writeFileSync(config, JSON.stringify({ directory: path.join(home, "state"), ...more }))
+      configure({})
+      const daemon = yield* startDaemon({
+        home,
+        args: ["--config", "../config.json", "--socket", "../s.sock"],
+        through: 'mkdir "$HOME/work" && cd "$HOME/work" && exec "$@"'
+      })
+      if (hasProc) assert.strictEqual(fs.readlinkSync(`/proc/${daemon.pid}/cwd`), "/")
+      fs.rmdirSync(path.join(home, "work"))
+      configure({ socket_pth: "hush" })
+      daemon.signal("SIGHUP")
+      yield* until(() => daemon.stderr().includes("socket_pth is not a setting"))
+      assert.strictEqual((yield* rpc(path.join(home, "s.sock"), "status")).result.running, true)
     })
   )
 })

@@ -35,12 +35,13 @@ export const serveCommand = defineCommand({
     }
   },
   examples: ["secrets serve", "secrets serve --config ~/.agent-secrets/config.json"],
-  run: Effect.fnUntraced(function* (args) {
+  run: Effect.fnUntraced(function* (given) {
     yield* Effect.sync(() => process.umask(0o077))
     yield* checkRuntimeOptions
     yield* closeDebugger
     yield* disableCoreDumps
-    const supervision = yield* takeSupervision(args.option("listen-fd"))
+    const supervision = yield* takeSupervision(given.option("listen-fd"))
+    const args = yield* leaveDirectory(given)
     yield* checkConfigFile(args.option("config"))
     const config = yield* loadConfig(args, undefined, Effect.logWarning)
     yield* checkRules(args, config)
@@ -61,6 +62,23 @@ export const serveCommand = defineCommand({
   }, Effect.provide(stderrLogger))
 })
 
+/**
+ * Changes to the root directory: the one of the start may be removed or unmounted while the daemon runs. Returns the arguments
+ * with the paths that were meant from there.
+ */
+const leaveDirectory = (args: GlobalArgs): Effect.Effect<GlobalArgs> =>
+  Effect.sync(() => {
+    const paths = new Map<string, string>()
+    for (const flag of ["config", "socket"] as const) {
+      const given = args.option(flag)
+      if (given !== undefined) paths.set(flag, path.resolve(given))
+    }
+    const joelclaw = process.env["JOELCLAW_BIN"]
+    if (joelclaw !== undefined && joelclaw !== "") process.env["JOELCLAW_BIN"] = path.resolve(joelclaw)
+    process.chdir("/")
+    return { option: (flag) => paths.get(flag) ?? args.option(flag) }
+  })
+
 /** Reads the supervisor's variables and removes them: child processes would take them for their own. */
 const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefined) {
   const supervision = readSupervision(process.env, process.pid, listenFd)
@@ -72,7 +90,7 @@ const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefine
 /** Rejects an unsafe file that --config names. The one of the state directory is checked with that. */
 const checkConfigFile = (file: string | undefined) =>
   Effect.suspend(() => {
-    const unsafe = file === undefined ? undefined : unsafePath(path.resolve(file))
+    const unsafe = file === undefined ? undefined : unsafePath(file)
     return unsafe === undefined ? Effect.void : rejected(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
   })
 
