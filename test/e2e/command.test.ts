@@ -77,7 +77,7 @@ describe("secrets lease", () => {
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running\n {2}cannot connect to the daemon: nothing listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}cannot connect to the daemon: nothing listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve --socket \/nonexistent\/s\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
         [["revoke", "--all", "some-id"], 2, /^secrets revoke: --all excludes LEASE_ID\n/],

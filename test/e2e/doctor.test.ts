@@ -28,7 +28,7 @@ describe.concurrent("secrets doctor", () => {
         new RegExp(`^ok {7}lock {7}held by process ${daemon.pid}$`, "m"),
         new RegExp(`^ok {7}daemon {5}process ${daemon.pid}, up \\d+s$`, "m"),
         /^ok {7}version {4}daemon and command are \d/m,
-        /^\d+ ok, \d+ note, \d+ warning, 0 wrong$/m
+        /^\d+ ok, \d+ notes?, \d+ warnings?, 0 wrong$/m
       ])
         assert.match(ended.stdout, line)
       assert.notMatch(ended.stdout, /a-made-up-value/)

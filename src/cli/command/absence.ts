@@ -13,6 +13,7 @@ import * as path from "node:path"
 import { decodeConfig } from "../../domain/Config.ts"
 import { escapeValue } from "../../domain/escape.ts"
 import { socketsOf } from "../../domain/ListenSocket.ts"
+import { nameWord } from "../../domain/shellWord.ts"
 import { decodeRunHistory, lastRunInWords, promisesReturn, runsFileName } from "../../domain/runHistory.ts"
 import { hasCode } from "../../daemon/files/durableFile.ts"
 import { findHolder } from "../../daemon/files/fileLock.ts"
@@ -46,7 +47,7 @@ export const explainAbsence = (
 ): Promise<Problem> =>
   Effect.gen(function* () {
     const directory = stateDirectory(args, socketPath)
-    if (directory === undefined) return problem
+    if (directory === undefined) return { ...problem, fix: startOf(args, socketPath) ?? problem.fix }
     const holder = yield* findHolder(lockIn(directory))
     if (holder !== undefined) {
       const who = holder === "unknown" ? "a daemon" : `process ${holder}`
@@ -58,7 +59,7 @@ export const explainAbsence = (
     }
     const known = describeRun ? describeLastRun(directory) : undefined
     const why = known === undefined ? problem.why : [problem.why ?? [], known].flat().join("; ")
-    return { ...problem, why, fix: startHint(args) ?? problem.fix }
+    return { ...problem, why, fix: startHint(args) ?? startOf(args, socketPath) ?? problem.fix }
   }).pipe(Effect.runPromise)
 
 /** Returns how to start the service if one is installed for this daemon. */
@@ -69,6 +70,20 @@ const startHint = (args: GlobalArgs): string | undefined => {
   return isServiceOf(args, serviceFile("system", home))
     ? "Start it with: sudo secrets daemon start --system"
     : undefined
+}
+
+/** Returns how to start the daemon of a socket that the command line names, or that is in a directory of another account. */
+const startOf = (args: GlobalArgs, socketPath: string): string | undefined => {
+  const place = path.dirname(socketPath)
+  const owner = fs.statSync(place, { throwIfNoEntry: false })?.uid
+  const own = process.geteuid?.()
+  if (owner !== undefined && own !== undefined && own !== 0 && owner !== own && owner !== 0)
+    return `Ask the account that owns ${escapeValue(place)} to start it`
+  const flags = (["socket", "config"] as const).flatMap((flag) => {
+    const given = args.option(flag)
+    return given === undefined ? [] : [`--${flag} ${nameWord(given, "PATH")}`]
+  })
+  return flags.length === 0 ? undefined : ["Start it with: secrets serve", ...flags].join(" ")
 }
 
 /** Returns whether the file is there and its service has the socket and the settings that the command line names. */

@@ -98,17 +98,38 @@ describe("a daemon that does not listen", () => {
   it.live("is started through its service if one is installed for the same settings", () =>
     Effect.gen(function* () {
       const { directory, explain } = yield* makeState
+      const config = path.join(directory, "config.json")
       const home = path.join(directory, "home")
       vi.stubEnv("HOME", home)
       vi.stubEnv("XDG_CONFIG_HOME", "")
-      assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets serve")
+      assert.strictEqual((yield* explain("ENOENT")).fix, `Start it with: secrets serve --config ${config}`)
       const file = serviceFile("user", home)
       fs.mkdirSync(path.dirname(file), { recursive: true })
       const install = (config: string | undefined) => fs.writeFileSync(file, stamp("text\n", { program: "/p", config }))
       install(path.join(directory, "config.json"))
       assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets daemon start")
       install(undefined)
-      assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets serve")
+      assert.strictEqual((yield* explain("ENOENT")).fix, `Start it with: secrets serve --config ${config}`)
     }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllEnvs())))
+  )
+
+  it.live("is started with the socket that was named, or by the account whose directory it is in", () =>
+    Effect.gen(function* () {
+      const hintFor = (socket: string) => {
+        const problem = connectProblem({ code: "ENOENT", socketPath: socket })
+        const args = { option: (flag: string) => (flag === "socket" ? socket : undefined) }
+        return Effect.promise(() => explainAbsence(args, { code: "ENOENT", socketPath: socket }, problem))
+      }
+      const directory = yield* temporaryDirectory
+      const socket = path.join(directory, "a b.sock")
+      assert.strictEqual((yield* hintFor(socket)).fix, `Start it with: secrets serve --socket '${socket}'`)
+      const owner = fs.statSync(directory).uid
+      if (owner === 0) fs.chownSync(directory, 61_234, 61_234)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(process, "geteuid").mockReturnValue(owner + 61_235)),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      assert.strictEqual((yield* hintFor(socket)).fix, `Ask the account that owns ${directory} to start it`)
+    })
   )
 })
