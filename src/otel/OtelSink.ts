@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -44,10 +45,12 @@ export interface SinkOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly sampling: SamplingPolicy
   readonly otlp?: OtlpConfig | undefined
+  /** How long joelclaw may take with the remaining events at the stop: one second if absent. */
+  readonly shutdownTimeout?: Duration.Input
 }
 
 /** Provides the sink and the span exporter. */
-export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) =>
+export const sinkLayer = ({ environment, otlp: config, sampling, ...times }: SinkOptions) =>
   Effect.gen(function* () {
     const command = yield* findJoelclaw(environment)
     const settings = otlpSettings(environment, config)
@@ -56,7 +59,7 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
     // Closed in parallel, so that both together take no longer than one.
     const scope = yield* Scope.make("parallel")
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-    const joelclaw = yield* Scope.provide(startJoelclaw({ command, environment }), yield* Scope.fork(scope))
+    const joelclaw = yield* Scope.provide(startJoelclaw({ command, environment, ...times }), yield* Scope.fork(scope))
     const otlp = settings && (yield* Scope.provide(loadOtlp(settings), yield* Scope.fork(scope)))
 
     const sample = makeEventSampler(sampling)

@@ -50,7 +50,9 @@ describe("joelclaw and a collector", () => {
             PATH: "/usr/bin:/bin",
             OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${to.url}/v1/logs`
           },
-          sampling: { minLevel: "debug", debugPerMinute: 2 }
+          sampling: { minLevel: "debug", debugPerMinute: 2 },
+          // A busy machine starts a shell late.
+          shutdownTimeout: "20 seconds"
         },
         OtelSink.use((sink) =>
           Effect.forEach(
