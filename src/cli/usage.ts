@@ -77,7 +77,7 @@ const insteadOf: ReadonlyMap<string, Instead> = new Map<string, Instead>([
 const withoutCommand = async (args: ReadonlyArray<string>) => {
   const reading = parseArguments(program, args)
   if (reading.kind === "usage-error") return printProblem("", reading.json, reading.problem)
-  const json = reading.kind === "run" && reading.json
+  const { json } = reading
   if (reading.kind === "run" && reading.args.flag("version")) {
     return printOutput("", json, { lines: [version], result: { version } })
   }

@@ -353,8 +353,11 @@ describe("the commands", () => {
         })
       for (const text of yield* Effect.forEach([["--help"], ["help"], []], printed, { concurrency: 3 }))
         assert.strictEqual(text, `${helpLines(specs).join("\n")}\n`)
-      const tree = envelope(yield* printed(["help", "--json"])).result
-      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(specs))))
+      for (const args of [
+        ["help", "--json"],
+        ["--help", "--json"]
+      ])
+        assert.deepStrictEqual(envelope(yield* printed(args)).result, JSON.parse(JSON.stringify(helpTree(specs))))
       const helps = specs.map((spec) => [spec.name, `${commandHelp(spec).lines?.join("\n")}\n`] as const)
       // Only Node can run the entry again in one process; two commands have one of their own.
       if (isScript) {
