@@ -169,9 +169,11 @@ export class AuditLog extends Context.Service<
             ...(locked === undefined ? {} : { locked })
           }
         }
+        const commits = commit && (yield* commitWithCopy(commit, log, () => saveHead(true)))
         /** Where the file is missing or ahead of the log, that is recorded before it is written. */
         let isHeadRight = start.isHeadRight
-        const saveHead = (open: boolean, isFlushed = false) => isHeadRight && writeHead(headWith(open), isFlushed)
+        const canSaveHead = () => isHeadRight && commits?.isBehind() !== true
+        const saveHead = (open: boolean, isFlushed = false) => canSaveHead() && writeHead(headWith(open), isFlushed)
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -183,7 +185,7 @@ export class AuditLog extends Context.Service<
         /** Returns whether no start needs the oldest archive, given the remaining files. */
         const canDrop = (remaining: ReadonlyArray<string>): boolean => {
           const oldest = firstChained(remaining)?.seq ?? head.seq + 1
-          if (oldest - 1 > Math.min(...released.values()) || !isHeadRight) return false
+          if (oldest - 1 > Math.min(...released.values()) || !canSaveHead()) return false
           first = Math.max(first, oldest)
           // Written before the file is removed; otherwise a crash in between would look like a missing archive.
           saveHead(true)
@@ -202,7 +204,6 @@ export class AuditLog extends Context.Service<
           isNewFile ||= canRotate
         })
 
-        const commits = commit && (yield* commitWithCopy(commit, log, () => saveHead(true)))
         /** Saves the head of what is flushed: it must not be ahead of a copy, which is flushed later. */
         const saveFlushedHead = Effect.suspend(() => commits?.flushLater ?? Effect.sync(() => saveHead(true)))
 

@@ -64,6 +64,8 @@ export const commitWithCopy = Effect.fnUntraced(function* (
   })
 
   return {
+    /** Whether the file lacks lines that are committed, because a copy failed: its head must not be saved as if it had them. */
+    isBehind: () => behind !== "",
     /** Has `flushed` run after the next interval, also if no line is added. */
     flushLater: Effect.sync(() => void (isFlushed = false)),
     /** Makes the file and what is committed the same; returns the last entry that the file lacked, and what to record. */
