@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { Client } from "../../harness/connection.ts"
 import { launch, type Target, untilReady } from "../../harness/daemon.ts"
 import { buildMacShim, macVariables } from "../../harness/macShim.ts"
+import { temporaryHome } from "../../support/temporary.ts"
 
 export interface BadDaemon {
   readonly end: () => void | Promise<void>
@@ -16,6 +17,11 @@ export interface BadDaemon {
 
 /** Undefined where it cannot be made. */
 type Make = (home: string) => Promise<BadDaemon | undefined>
+
+// Compiled before any command starts: meanwhile this process gives none its input.
+const place = temporaryHome()
+const library = buildMacShim(place)
+process.once("exit", () => fs.rmSync(place, { recursive: true, force: true }))
 
 const socketIn = (home: string): string => path.join(home, ".agent-secrets/agent-secrets.sock")
 
@@ -116,7 +122,6 @@ export const badDaemons: Readonly<Record<string, Make>> = {
     return { end: async () => void (await daemon.end("SIGKILL")) }
   },
   "on a slow disk": async (home) => {
-    const library = buildMacShim(home)
     if (library === undefined) return undefined
     await stopped(home)
     // What the start flushes takes as long: it never serves.
