@@ -122,6 +122,8 @@ export class Exposure {
   /** Adds the next entry. `isTrusted` is false for one that the daemon did not write: it hands out, and changes nothing. */
   add(fact: ExposureFact, at: Timestamp, seq: number, isTrusted = true): void {
     const { action, secret_name: name, success } = fact
+    // Most entries are of leases that end.
+    if (action === "lease_replace" && this.batch.length === 0) return
     const isChange = valueChanges.has(action)
     if (isTrusted || action === "lease_acquire") this.programs.add(fact, seq)
     if (name === undefined) {
@@ -358,9 +360,14 @@ export class Exposure {
   }
 }
 
-/** Returns a different key for each row: a client and a program may hold any character, so the length parts them. */
+/**
+ * Returns a different key for each row: a client and a program may hold any character, so the length parts them. That of
+ * most rows is the client itself, which needs no new string.
+ */
 const keyOf = ({ client, program, via }: Pick<Row, "client" | "program" | "via">): string =>
-  program === "" && via === printed ? ` ${client}` : `${via} ${client.length} ${client}${program}`
+  program === "" && via === printed && !client.startsWith("\0")
+    ? client
+    : `\0${via} ${client.length} ${client}${program}`
 
 const mergeRow = ({ rows }: Value, row: Row): void => {
   const key = keyOf(row)

@@ -52,11 +52,12 @@ export class StartedPrograms {
 
   /** Adds the next entry. */
   add(fact: ProgramFact, seq: number): void {
+    if (fact.action === "lease_acquire" && !isProgramWay(fact.via)) return
     const { client_id: client = "", lease_id: leaseId = "", program = "", run_id: run = "", success } = fact
     switch (fact.action) {
       case "lease_acquire": {
         const { secret_name: secret = "", via = "" } = fact
-        if (success && isProgramWay(via)) this.restore({ leaseId, secret, client, via, program, seq, run })
+        if (success) this.restore({ leaseId, secret, client, via, program, seq, run })
         return
       }
       case "run_begin":

@@ -8,16 +8,26 @@ import type { Lease, LeaseFilter, LeaseName, TtlTooLong } from "./Lease.ts"
 import { counted } from "./counted.ts"
 import { doneFact, failedFact, failedWith, leaseDone, type LeaseOrigin, ofLease, ofOrigin } from "./factMakers.ts"
 
-export const acquireFact = (lease: Lease, ttl: GoDuration, origin: LeaseOrigin = {}) =>
-  doneFact("lease_acquire", {
-    ...ofLease(lease),
-    ...ofOrigin(origin),
-    details: `TTL: ${formatGoDuration(ttl)}`,
-    expires_at: lease.expiresAt.text
-  })
+// Every lease makes these two, so each is one object, and copies no other.
+export const acquireFact = (lease: Lease, ttl: GoDuration, origin: LeaseOrigin = {}): AuditFact => ({
+  ...ofOrigin(origin),
+  action: "lease_acquire",
+  secret_name: lease.secretName,
+  client_id: lease.clientId,
+  lease_id: lease.id,
+  details: `TTL: ${formatGoDuration(ttl)}`,
+  success: true,
+  expires_at: lease.expiresAt.text
+})
 
-export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration) =>
-  doneFact("lease_replace", { ...ofLease(old), details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}` })
+export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
+  action: "lease_replace",
+  secret_name: old.secretName,
+  client_id: old.clientId,
+  lease_id: old.id,
+  details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}`,
+  success: true
+})
 
 export const acquireRefusedFact = (secretName: string, clientId: string, details: string, origin: LeaseOrigin = {}) =>
   failedFact("lease_acquire", { secret_name: secretName, client_id: clientId, ...ofOrigin(origin), details })
