@@ -123,17 +123,30 @@ const firstUnsafe = (
     if (!isChecked(kindOf(mode)) || (mode & sticky) !== 0) continue
     const octal = (mode & 0o7777).toString(8)
     if ((mode & 0o002) !== 0) {
-      return { reason: `${path} is writable by other users (mode ${octal})`, fix: `Run: chmod go-w ${path}` }
+      const reason = `${path} is writable by other users (mode ${octal})`
+      return { reason, fix: modeHint("go-w", place, context.uid) ?? chooseOther }
     }
     if ((mode & 0o020) !== 0 && !isPrivate(place, context)) {
       return {
         reason: `${path} is writable by other users in the group ${gid} (mode ${octal})`,
-        fix: `Run: chmod g-w ${path}`
+        fix: modeHint("g-w", place, context.uid) ?? chooseOther
       }
     }
   }
   return undefined
 }
+
+const chooseOther = "Choose a place that no other user can write to"
+
+/**
+ * Returns the command that changes the mode of a path. Returns undefined if that would harm others: a directory of root is
+ * the system's, and a sticky one, such as /tmp, is shared on purpose.
+ */
+export const modeHint = (
+  change: string,
+  { mode, path, uid }: Omit<Place, "gid">,
+  user = process.geteuid?.() ?? 0
+): string | undefined => (uid === user && (mode & sticky) === 0 ? `Run: chmod ${change} ${path}` : undefined)
 
 const sticky = 0o1000
 const [directory, file, link] = [0o040000, 0o100000, 0o120000]

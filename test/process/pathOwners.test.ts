@@ -161,6 +161,11 @@ describe("a path of the daemon", () => {
       fix: "Run: chmod g-w /home/me/config.json"
     })
   })
+
+  it("is not made safe by changing the mode of a directory that is not this user's", () => {
+    const unsafe = unsafePath("/home/me/config.json", context({ ...base, "/home": "0:2000 0775" }))
+    assert.strictEqual(unsafe?.fix, "Choose a place that no other user can write to")
+  })
 })
 
 describe("isOwnPath", () => {

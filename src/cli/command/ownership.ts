@@ -3,7 +3,7 @@
  *
  * Most often the daemon ran as root once, in the home directory of another user.
  */
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync, realpathSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { Problem } from "./Output.ts"
@@ -45,13 +45,23 @@ export const accessHint = (file: string, user = process.geteuid?.()): Pick<Probl
     return { why: `${path} denies its owner access`, fix: `Run chmod u+rw${isDirectory ? "x" : ""} ${quoted(path)}` }
   }
   const why = `${path} belongs to ${userName(stat.uid)}, and this is ${userName(user)}`
-  // A directory further up is not this user's to own, and neither is one in the home directory of another user.
-  const isFurtherUp = path !== file && path !== dirname(file)
-  const above = firstVisible(dirname(dirname(file)))
-  if (isFurtherUp || (stat.uid !== 0 && above?.stat.uid === stat.uid)) {
-    return { why, fix: "Set HOME to the home directory of this user; with sudo, add -H" }
+  // What is in no directory of this user is not theirs to take: it may be the system's, or in another home directory.
+  if (!isBelowOwn(path, user)) {
+    const isDefault = file.split("/").includes(".agent-secrets")
+    const fix = isDefault
+      ? "Set HOME to the home directory of this user; with sudo, add -H"
+      : "Choose a place in a directory of this user"
+    return { why, fix }
   }
-  return { why, fix: `Give it to this user: sudo chown ${isDirectory ? "-R " : ""}${account(user)}: ${quoted(path)}` }
+  // A directory that others may look into is not one that the daemon made, and may hold other things.
+  const isState = isDirectory && (stat.mode & 0o077) === 0 && (path === file || path === dirname(file))
+  return { why, fix: `Give it to this user: sudo chown ${isState ? "-R " : ""}${account(user)}: ${quoted(path)}` }
+}
+
+/** Returns whether a directory above the path, past its links, belongs to the user. */
+const isBelowOwn = (path: string, user: number): boolean => {
+  const parent = dirname(realpathSync(path))
+  return parent !== path && (statSync(parent).uid === user || isBelowOwn(parent, user))
 }
 
 /**

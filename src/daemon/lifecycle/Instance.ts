@@ -16,6 +16,7 @@ import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { RunHistory } from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
+import { modeHint } from "../../process/pathOwners.ts"
 import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
 import { holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory, pinDirectory } from "../files/pinDirectory.ts"
@@ -138,7 +139,7 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} is writable by other users`,
-      fix: `Run chmod go-w ${paths.directory}, or choose another directory`,
+      fix: modeHint("go-w", { ...found, path: paths.directory }) ?? "Choose another directory in config.json",
       exitStatus: exitStatus.cannotCreate
     })
   }

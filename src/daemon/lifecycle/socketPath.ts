@@ -11,6 +11,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { socketPathProblem } from "../../domain/paths.ts"
+import { modeHint } from "../../process/pathOwners.ts"
 import { attemptSync } from "../files/durableFile.ts"
 import { findListener, holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/pinDirectory.ts"
@@ -93,11 +94,11 @@ const kindOf = (found: fs.Stats): string => {
 /** Rejects a directory that others can write, because they could replace the socket. */
 const checkDirectory = Effect.fn("checkDirectory")(function* (directory: string) {
   yield* makeDirectory(directory)
-  const { mode } = yield* attemptSync("stat", directory, () => fs.statSync(directory))
-  if ((mode & 0o022) !== 0) {
+  const found = yield* attemptSync("stat", directory, () => fs.statSync(directory))
+  if ((found.mode & 0o022) !== 0) {
     return yield* reject(
       `the directory of the socket, ${directory}, is writable by other users`,
-      `Run chmod go-w ${directory}, or choose another path with --socket.`,
+      modeHint("go-w", { ...found, path: directory }) ?? "Choose another path with --socket or socket_path",
       exitStatus.cannotCreate
     )
   }

@@ -93,10 +93,30 @@ describe("a file that this user may not use", () => {
   it.live.runIf(self === 0)("may be taken back where it is in the home directory of this user", () =>
     Effect.gen(function* () {
       const home = yield* homeOfOwner
-      fs.mkdirSync(inside(home))
+      fs.mkdirSync(inside(home), 0o700)
       fs.chownSync(inside(home), other, other)
       const { fix } = accessHint(path.join(inside(home), "config.json"), owner) ?? {}
       assert.match(fix ?? "", /^Give it to this user: sudo chown -R /)
+    })
+  )
+
+  it("is not to be taken from the system, with another place to choose", () => {
+    const elsewhere = "Choose a place in a directory of this user"
+    for (const file of ["/no-such-place", "/usr/no-such-place/audit.log", "/usr/bin", "/proc/self/no-such-place"])
+      assert.strictEqual(accessHint(file, other)?.fix, elsewhere, file)
+    const ofHome = "Set HOME to the home directory of this user; with sudo, add -H"
+    assert.strictEqual(accessHint("/.agent-secrets", other)?.fix, ofHome)
+  })
+
+  it.live.runIf(self === 0)("is given without all else in a directory that the daemon did not make", () =>
+    Effect.gen(function* () {
+      const home = yield* homeOfOwner
+      const [shared, link] = [path.join(home, "shared"), path.join(home, "link")]
+      fs.mkdirSync(shared, 0o755)
+      fs.symlinkSync("/usr", link)
+      const fixOf = (file: string) => accessHint(file, owner)?.fix
+      assert.match(fixOf(path.join(shared, "audit.log")) ?? "", /^Give it to this user: sudo chown [^-]/)
+      assert.match(fixOf(path.join(link, "audit.log")) ?? "", /^Choose a place in a directory of this user/)
     })
   )
 })

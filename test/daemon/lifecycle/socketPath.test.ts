@@ -46,6 +46,17 @@ describe("the socket path", () => {
     })
   )
 
+  it.live("is refused where others can write, with a hint that leaves a shared directory as it is", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      const directory = path.dirname(socket)
+      fs.chmodSync(directory, 0o777)
+      assert.strictEqual((yield* refusal(socket)).fix, `Run: chmod go-w ${directory}`)
+      fs.chmodSync(directory, 0o1777)
+      assert.strictEqual((yield* refusal(socket)).fix, "Choose another path with --socket or socket_path")
+    })
+  )
+
   it.live("is freed from the socket of a dead daemon", () =>
     Effect.gen(function* () {
       const socket = yield* place

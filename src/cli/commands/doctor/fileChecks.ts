@@ -18,7 +18,7 @@ import { socketsOf } from "../../../domain/ListenSocket.ts"
 import { lockFilePath } from "../../../domain/Secret.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { runGit } from "../../../process/git.ts"
-import { unsafePath } from "../../../process/pathOwners.ts"
+import { modeHint, unsafePath } from "../../../process/pathOwners.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { accessHint } from "../../command/ownership.ts"
 import { type Finding, note, ok, warning, wrong } from "./Check.ts"
@@ -81,7 +81,13 @@ export const checkDirectory = (examined: Examined): Findings =>
     const mode = found.mode & 0o777
     return (mode & 0o077) === 0
       ? [ok("it is yours alone")]
-      : [warning(`others may look into it (mode ${mode.toString(8)})`, directory, `Run: chmod 700 ${directory}`)]
+      : [
+          warning(
+            `others may look into it (mode ${mode.toString(8)})`,
+            directory,
+            modeHint("700", { ...found, path: directory }) ?? "Choose another directory in config.json"
+          )
+        ]
   })
 
 /** Looks at every file that the daemon keeps, in the state directory or where config.json puts it. */
