@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Command } from "../../src/cli/command/Command.ts"
 import { findCommand } from "../../src/cli/command/Command.ts"
-import { commands } from "../../src/cli/commands.ts"
+import { allSpecs, commands } from "../../src/cli/commands.ts"
 import { blocksOf, callsIn, pages, root, runElsewhere, runPages, typedIn } from "../support/markdown.ts"
 
 const callsOf = (page: string) => callsIn(blocksOf(page).map(typedIn).join("\n"))
@@ -56,6 +56,25 @@ describe("the docs", () => {
       names.filter((name) => name !== "README.md" && !index.includes(`](${name})`)),
       []
     )
+  })
+
+  it("name flags as they are spelled now", async () => {
+    const former = (await allSpecs()).flatMap(({ flags }) =>
+      Object.values(flags).flatMap((flag) => flag.formerly ?? [])
+    )
+    assert.isAbove(former.length, 0)
+    for (const page of pages.filter((name) => name !== "docs/settings.md")) {
+      const text = fs.readFileSync(path.join(root, page), "utf8")
+      for (const flag of former) assert.notMatch(text, new RegExp(`--${flag}(?![\\w-])`), page)
+    }
+  })
+
+  it("create ~/.local/bin before they put a program there, which a new account lacks", () => {
+    for (const page of pages) {
+      const text = fs.readFileSync(path.join(root, page), "utf8")
+      for (const [line] of text.matchAll(/^.*(?:install|ln|cp) -.*~\/\.local\/bin.*$/gm))
+        assert.match(line, /mkdir -p ~\/\.local\/bin && /, page)
+    }
   })
 
   it("link to files that exist", () => {
