@@ -3,6 +3,7 @@
  * the commands.
  */
 import { fileURLToPath } from "node:url"
+import { alsoOf } from "../src/cli/command/aliases.ts"
 import { type Flags, type CommandSpec, globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { refusals } from "../src/cli/command/problems.ts"
@@ -36,6 +37,11 @@ export const renewed = (text: string): string => {
   if (rest === undefined) return text
   const [, after = ""] = rest.split(ends)
   return `${before}${begins}\n\n${commandsTable()}\n\n${ends}${after}`
+}
+
+const alsoLines = ({ name }: CommandSpec<Flags>): ReadonlyArray<string> => {
+  const also = alsoOf(name)
+  return also.length === 0 ? [] : ["", `Also: ${also.join(", ")}.`]
 }
 
 const flagRows = (flags: Flags): ReadonlyArray<string> => {
@@ -73,6 +79,7 @@ export const referenceText = (): string =>
       "```sh",
       usageOf(spec),
       "```",
+      ...alsoLines(spec),
       ...flagRows(spec.flags),
       "",
       "```sh",
@@ -86,6 +93,7 @@ export const referenceText = (): string =>
     ...flagRows(globalFlags),
     "",
     "`--no-update-check`, `--human`, `--output X` and, for `lease`, `--raw` are obsolete: they are accepted and ignored.",
+    "`--client` is a former name of the `--client-id` that selects.",
     "",
     "## Exit status",
     "",

@@ -2,6 +2,7 @@
  * Generates the manual page docs/secrets.1, in mdoc, from the specs of the commands.
  */
 import { fileURLToPath } from "node:url"
+import { alsoOf } from "../src/cli/command/aliases.ts"
 import { type Flag, type Flags, type CommandSpec, globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { blocksOf } from "./blocks.ts"
@@ -78,6 +79,7 @@ const commandOf = ({
   `.Ss ${argument(["secrets", name, positionals].filter((part) => part !== undefined).join(" "))}`,
   plain(`${summary}.`),
   ...(about === undefined ? [] : paragraphs(about)),
+  ...(alsoOf(name).length === 0 ? [] : paragraphs(`Also: ${alsoOf(name).join(", ")}.`)),
   ...listOf(flags),
   ".Bd -literal -offset indent",
   ...examples.map((example) => plain(example).replaceAll("-", "\\-")),

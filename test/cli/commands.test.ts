@@ -35,6 +35,14 @@ describe("the generated docs", () => {
     assert.include(await manualText(), `above it:\n.Bd -literal -offset indent\n${example}\n.Ed\n.Pp\nOnly the owner`)
   })
 
+  it("have the other names of a command, each with the flags that it stands for", async () => {
+    for (const text of [referenceText(), await manualText()])
+      assert.match(text, /Also: .{0,3}secrets set.{0,3} \(with .{0,9}update.{0,3}\)\./)
+    const add = specs.find(({ name }) => name === "add")
+    assert.isDefined(add)
+    assert.include(commandHelp(add).lines ?? [], "Also:  secrets set (with --update)")
+  })
+
   it("do not capitalise the name of a command, and list every exit status", async () => {
     const manual = await manualText()
     assert.include(manual, ".It 65\nserve: the store cannot be read.\n")

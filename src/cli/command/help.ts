@@ -2,7 +2,7 @@
  * The help: of a command, and the overview of all of them; as text, and with --json as a tree.
  */
 import { wrapBehind, wrapText } from "../../domain/wrapText.ts"
-import { aliasesOf } from "./aliases.ts"
+import { aliasesOf, alsoOf } from "./aliases.ts"
 import { allFlags, type CommandSpec, type Flag, type Flags, usageOf } from "./Command.ts"
 import type { Output } from "./Output.ts"
 
@@ -55,7 +55,7 @@ const paragraphsOf = (about: string): ReadonlyArray<string> =>
     .flatMap((line) => (/^( |$)/.test(line) ? [line] : wrapText(line, columns)))
 
 const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
-  const also = aliasesOf(spec.name).map((alias) => `secrets ${alias}`)
+  const also = alsoOf(spec.name)
   const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [

@@ -60,7 +60,7 @@ export const scanCommand = defineCommand({
   about: [
     "Searches for tokens of known issuers, private keys, assigned keys and passwords, and the values of the store, plain",
     "or encoded (base64, hex, URL, JSON). The command receives fingerprints, not values; the daemon confirms each match.",
-    "Values shorter than 8 bytes are not searched for. In a git repository, tracked files and those that no .gitignore ignores are",
+    "Values shorter than 8 bytes are not searched for; no exit status shows that. In a git repository, tracked files and those that no .gitignore ignores are",
     `scanned; elsewhere all except ${defaultExcludes.join(", ")}. Binary files and symbolic links are skipped.`,
     "UTF-16 and UTF-32 text is decoded.",
     "A line that contains secrets-scan:allow is not reported. No secret is printed; tokens have a fingerprint.",
