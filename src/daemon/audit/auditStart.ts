@@ -65,7 +65,8 @@ interface LogEnd {
     | undefined
   /** The number of lines after it. */
   foreign: number
-  lastLine: string | undefined
+  /** The last line that is an entry of any program. */
+  lastEntryLine: string | undefined
   lastEntryTime: Timestamp | undefined
   /** Whether the predecessor's leases may not be adopted yet. */
   isPending: boolean | undefined
@@ -138,7 +139,7 @@ const readEnd = Effect.fnUntraced(function* (log: LogFile, acknowledged: number)
   const end: LogEnd = {
     found: undefined,
     foreign: 0,
-    lastLine: undefined,
+    lastEntryLine: undefined,
     lastEntryTime: undefined,
     isPending: undefined,
     brokenAfter: undefined
@@ -146,10 +147,11 @@ const readEnd = Effect.fnUntraced(function* (log: LogFile, acknowledged: number)
   /** The entry after the current line, if no other line is between them. */
   let next: ChainedEntry | undefined
   yield* log.readBackwards((line, file, start) => {
-    end.lastLine ??= line
-    end.lastEntryTime ??= Option.getOrUndefined(
-      Option.flatMap(decodeEntry(line), ({ timestamp }) => parseTimestamp(timestamp))
-    )
+    if (end.lastEntryLine === undefined || end.lastEntryTime === undefined) {
+      const read = decodeEntry(line)
+      if (Option.isSome(read)) end.lastEntryLine ??= line
+      end.lastEntryTime ??= Option.getOrUndefined(Option.flatMap(read, ({ timestamp }) => parseTimestamp(timestamp)))
+    }
     const entry = Option.getOrUndefined(decodeChainedEntry(line))
     if (entry === undefined) {
       end.isPending ??= true
@@ -171,9 +173,9 @@ const readEnd = Effect.fnUntraced(function* (log: LogFile, acknowledged: number)
 
 /** Finds the predecessor's part at the end of the log, sealed or not; undefined if it cannot be its part. */
 const findPredecessor = Effect.fnUntraced(function* (log: LogFile, end: LogEnd, isKnown: boolean) {
-  if (end.isPending !== true || end.lastLine === undefined) return undefined
+  if (end.isPending !== true || end.lastEntryLine === undefined) return undefined
   if (end.found === undefined) {
-    return !isKnown && Option.isSome(decodePredecessorEntry(end.lastLine)) ? ("whole log" as const) : undefined
+    return !isKnown && Option.isSome(decodePredecessorEntry(end.lastEntryLine)) ? ("whole log" as const) : undefined
   }
   const part = new PredecessorPart()
   let isWhole = false

@@ -3,8 +3,9 @@
  *
  * The log is the truth. Usually its entries after the checkpoint are replayed, else all that
  * are kept. leases.json counts without the side file only if the predecessor wrote last; of
- * its leases, those are adopted that an entry issued. What is adopted is logged and recorded.
+ * its leases, those are adopted that an entry issued. What is adopted or ignored is logged and recorded.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -75,8 +76,19 @@ export const recoverLeases = Effect.fnUntraced(function* ({
   const base = bindings.length > 0 ? [] : (inFile ?? []).filter(isOlderThan(entries))
   if (base.length > 0)
     yield* audit.reportAdoption(`${counted(base.length, "lease")} of leases.json from before the log`)
-  return { leases: replay(base, entries), binding: undefined, isStale: true }
+  const leases = replay(base, entries)
+  const named = new Set([...leases.map(({ id }) => id), ...entries.filter(isChained).map((entry) => entry.lease_id)])
+  const now = yield* Clock.currentTimeMillis
+  const ignored = (inFile ?? []).filter(({ expiresAt, id }) => expiresAt.millis > now && !named.has(id))
+  yield* reportIgnored(audit, ignored.length)
+  return { leases, binding: undefined, isStale: true }
 })
+
+/** Reports leases that nothing but leases.json has. */
+const reportIgnored = (audit: AuditLog["Service"], count: number) =>
+  count === 0
+    ? Effect.void
+    : audit.report([`leases.json has ${counted(count, "lease")} in no entry that counts; ignored`])
 
 /**
  * Adopts the leases of the predecessor. It started from a leases.json that may have been milliseconds behind our log, so our
@@ -101,8 +113,7 @@ const adopt = Effect.fnUntraced(function* (
   const before = bindingOf(hash, yield* audit.position)
   const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))
   yield* audit.reportAdoption(`${counted(leases.length, "lease")} of leases.json, which the predecessor wrote`)
-  const ignored = inFile.length - issued.length
-  if (ignored > 0) yield* audit.report([`leases.json has ${counted(ignored, "lease")} in no entry of the log; ignored`])
+  yield* reportIgnored(audit, inFile.length - issued.length)
   return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isStale: true }
 })
 

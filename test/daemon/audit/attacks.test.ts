@@ -357,9 +357,44 @@ describe("while no daemon runs", () => {
       forgedLeases(place, "a", "forged")
       const { adopted, findings, leases } = yield* reported(place.directory)
       assert.deepStrictEqual(leases, ["a"])
-      assert.deepStrictEqual(findings, ["leases.json has 1 lease in no entry of the log; ignored"])
+      assert.deepStrictEqual(findings, ["leases.json has 1 lease in no entry that counts; ignored"])
       assert.lengthOf(adopted, 2)
       assert.deepStrictEqual(yield* verified(place.directory), ["reported"])
+    })
+  )
+
+  it.effect.each(["", "{half\n", "{half\n\n"])("the predecessor's leases are adopted if its log ends with %j", (end) =>
+    Effect.gen(function* () {
+      const place = placeOf({ directory: yield* temporaryDirectory, older: new Map() })
+      place.write([predecessorStart, predecessorAcquire("db", "a"), end])
+      forgedLeases(place, "a")
+      assert.deepStrictEqual((yield* reported(place.directory)).leases, ["a"])
+    })
+  )
+
+  it.effect.each([
+    { log: "no log", lines: [] },
+    { log: "the log of another program", lines: [predecessorStart, unchained.replace("lease_revoke", "other")] }
+  ])("leases beside $log are ignored and counted", ({ lines }) =>
+    Effect.gen(function* () {
+      const place = placeOf({ directory: yield* temporaryDirectory, older: new Map() })
+      place.write(lines)
+      forgedLeases(place, "a", "b")
+      const { findings, leases } = yield* reported(place.directory)
+      assert.deepStrictEqual(leases, [])
+      assert.deepStrictEqual(findings, ["leases.json has 2 leases in no entry that counts; ignored"])
+      assert.deepStrictEqual(yield* verified(place.directory), ["reported"])
+    })
+  )
+
+  it.effect("leases of a part that the predecessor cannot have written are ignored and counted", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      place.write([...place.lines(), predecessorStart, predecessorAcquire("db", "go"), "{half\n"])
+      forgedLeases(place, "a", "go")
+      const { findings, leases } = yield* reported(place.directory)
+      assert.notInclude(leases, "go")
+      assert.include(findings, "leases.json has 1 lease in no entry that counts; ignored")
     })
   )
 
