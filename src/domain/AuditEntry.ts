@@ -3,7 +3,7 @@
  * `daemonFacts` have one constructor for each kind.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by twelve of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by thirteen of ours. `created_at`, of an adopted lease, `expires_at` and `shift_ms` make the log sufficient to restore the leases;
  * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
  * `exposure` names exposure.json in the same way;
  * `socket` is the one that the request came through, if the daemon has more than its owner's;
@@ -25,6 +25,7 @@ export const AuditEntry = Schema.Struct({
   lease_id: Schema.optionalKey(Schema.String),
   details: Schema.optionalKey(Schema.String),
   success: Schema.Boolean,
+  created_at: Schema.optionalKey(Schema.String),
   expires_at: Schema.optionalKey(Schema.String),
   shift_ms: Schema.optionalKey(Schema.Int),
   store: Schema.optionalKey(Schema.String),
@@ -58,6 +59,7 @@ export const encodeEntry = (
     lease_id: nonEmpty(fact.lease_id),
     details: nonEmpty(fact.details),
     success: fact.success,
+    created_at: fact.created_at,
     expires_at: fact.expires_at,
     shift_ms: fact.shift_ms,
     store: fact.store,

@@ -6,12 +6,13 @@
  * that keeps it, or that was not written, begins no other. Beyond the limit rows are merged:
  * without programs, then without old values, then without the names of the clients that came last.
  */
+import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
 import { isChangeFailed, isFormerValue, keepsValue } from "./storeFacts.ts"
 import { clientGroup } from "./clientGroup.ts"
 import { proxyWay } from "./ProxyRoute.ts"
 import { StartedPrograms } from "./StartedPrograms.ts"
-import type { Timestamp } from "./Timestamp.ts"
+import { parseTimestamp, type Timestamp } from "./Timestamp.ts"
 
 /** A place in the log: an entry, and its time. */
 export interface LogPlace {
@@ -68,7 +69,16 @@ interface Value {
 /** What the fold reads of an entry. */
 export type ExposureFact = Pick<
   AuditEntry,
-  "action" | "success" | "secret_name" | "client_id" | "lease_id" | "via" | "program" | "details" | "run_id"
+  | "action"
+  | "success"
+  | "secret_name"
+  | "client_id"
+  | "lease_id"
+  | "created_at"
+  | "via"
+  | "program"
+  | "details"
+  | "run_id"
 >
 
 /** The actions that give a secret a value. */
@@ -141,8 +151,7 @@ export class Exposure {
         if (success && fact.via !== proxyWay) this.handOut(name, fact, { seq, at })
         return
       case "lease_adopt":
-        // The predecessor's own entry, which the log has as well, may be counted already.
-        if (success && !this.hasClient(name, fact.client_id ?? "")) this.handOut(name, fact, { seq, at })
+        if (success) this.adopt(name, fact, { seq, at })
         return
       case "secret_add":
       case "secret_update":
@@ -258,6 +267,19 @@ export class Exposure {
     if (this.weight > this.limit) this.shrink()
   }
 
+  /** Counts a lease of the predecessor, unless its own entry is counted: that may be missing where the log begins later. */
+  private adopt(name: string, fact: ExposureFact, { at, seq }: LogPlace): void {
+    const issued = Option.getOrElse(parseTimestamp(fact.created_at ?? ""), () => at)
+    const client = this.groupOf(fact.client_id ?? "")
+    const rows = [...(this.secrets.get(name)?.at(-1)?.rows.values() ?? [])].filter((row) => row.client === client)
+    if (rows.length === 0) return this.handOut(name, fact, { seq, at: issued })
+    const printedRow = rows.find(({ program, via }) => via === printed && program === "")
+    const known = Math.min(printedRow?.first.millis ?? Infinity, this.from?.at.millis ?? Infinity)
+    if (printedRow === undefined || issued.millis >= known) return
+    printedRow.times += 1
+    printedRow.first = issued
+  }
+
   private change(name: string, fact: ExposureFact, place: LogPlace): void {
     if (keepsValue(fact)) {
       if (fact.action === "secret_rotate") this.current(name).rotated = place
@@ -298,17 +320,6 @@ export class Exposure {
     const old = values.at(-2)
     if (old !== undefined && old.rows.size === 0) values.splice(-2, 1)
     values.push(value)
-  }
-
-  private hasClient(name: string, clientId: string): boolean {
-    const client = this.groupOf(clientId)
-    return (
-      this.secrets
-        .get(name)
-        ?.at(-1)
-        ?.rows.values()
-        .some((row) => row.client === client) === true
-    )
   }
 
   private merge(into: Value, from: Value): void {

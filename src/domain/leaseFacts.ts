@@ -126,13 +126,21 @@ export const connectionLost = (pid?: number): string => `connection lost${pid ==
 
 /**
  * Records that the leases in leases.json, which another program wrote last, replace those of the log. They take effect
- * with the last of these entries.
+ * with the last of these entries. The newest comes first: `Exposure` counts those that are older than what it has.
  */
 export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
   const details = `leases.json was written by another program; its leases, ${leases.length} in all, replace those of the log`
   return [
     doneFact("leases_adopt", { details }),
-    ...leases.map((lease) => doneFact("lease_adopt", { ...ofLease(lease), expires_at: lease.expiresAt.text })),
+    ...leases
+      .toSorted((a, b) => b.createdAt.millis - a.createdAt.millis)
+      .map((lease) =>
+        doneFact("lease_adopt", {
+          ...ofLease(lease),
+          created_at: lease.createdAt.text,
+          expires_at: lease.expiresAt.text
+        })
+      ),
     doneFact("leases_adopted", { details })
   ]
 }

@@ -73,7 +73,7 @@ const insert = (leases: Map<string, Lease>, entry: AuditEntry): void => {
     id: Option.fromUndefinedOr(entry.lease_id),
     secretName: Option.fromUndefinedOr(entry.secret_name),
     clientId: Option.fromUndefinedOr(entry.client_id),
-    createdAt: parseTimestamp(entry.timestamp),
+    createdAt: parseTimestamp(entry.created_at ?? entry.timestamp),
     expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parseTimestamp)
   })
   if (Option.isSome(lease)) leases.set(lease.value.id, lease.value)

@@ -76,6 +76,29 @@ describe("Exposure", () => {
     assert.deepStrictEqual(values("lease_acquire a x", "lease_adopt a x"), ["?: x/lease×1"])
   })
 
+  it("counts adopted leases whose own entries the log lacks, when they were issued and once", () => {
+    const exposure = new Exposure()
+    exposure.from = { seq: 0, at: fromMillis(500) }
+    for (const at of [500, 600]) addTo(exposure, "lease_acquire a x", 0, at)
+    const adopt = () => {
+      for (const created of [600, 500, 400, 300]) {
+        const created_at = fromMillis(created).text
+        exposure.add(
+          { action: "lease_adopt", success: true, secret_name: "a", client_id: "x", created_at },
+          fromMillis(9_000),
+          1
+        )
+      }
+      return exposure
+        .valuesOf("a")
+        .flatMap(({ handouts }) =>
+          handouts.map(({ first, last, leaseId, times }) => [first.millis, last.millis, times, leaseId])
+        )
+    }
+    assert.deepStrictEqual(adopt(), [[300, 600, 4, "lease-0"]])
+    assert.deepStrictEqual(adopt(), [[300, 600, 4, "lease-0"]])
+  })
+
   it("takes a change back that was recorded and not written", () => {
     const before = ["secret_add a", "lease_acquire a x", "secret_update a", "lease_acquire a y"]
     assert.deepStrictEqual(values(...before, `!secret_update a: ${notWritten}`), ["1: x/lease×1 y/lease×1"])

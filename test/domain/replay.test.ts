@@ -9,6 +9,7 @@ import * as Audit from "../../src/domain/AuditEntry.ts"
 import { startFact } from "../../src/domain/daemonFacts.ts"
 import {
   acquireFact,
+  adoptFacts,
   expireFact,
   replaceFact,
   revokeAllFacts,
@@ -36,6 +37,11 @@ const two = lease("two", "mail")
 const three = lease("three", "db", "other worker")
 
 describe("replay", () => {
+  it("restores adopted leases with the time when they were issued", () => {
+    const older = makeLease({ id: "older", secretName: "db", clientId: "worker", now: now - 1000, ttl: hour })
+    assert.deepStrictEqual(replay([], entriesOf(...adoptFacts([older, one]))), [one, older])
+  })
+
   it("restores acquired leases, to the nanosecond", () => {
     assert.deepStrictEqual(replay([], entriesOf(acquired(one), acquired(two))), [one, two])
   })

@@ -54,6 +54,8 @@ export class ExposureLedger extends Context.Service<
         let live = new Exposure()
         let doubt: string | undefined
         let isLoaded = false
+        /** The predecessor's leases that were adopted before that: what is read tells which of them are counted. */
+        const adopted: Array<Parameters<Exposure["add"]>> = []
         /** What was recorded of programs before that. */
         const early: Array<readonly [fact: ExposureFact, seq: number]> = []
         /** Whether anything was counted since exposure.json was written. */
@@ -62,7 +64,8 @@ export class ExposureLedger extends Context.Service<
         const start = yield* audit.observe({
           written: (facts, first, at) => {
             facts.forEach((fact, index) => {
-              live.add(fact, at, first + index)
+              if (!isLoaded && fact.action === "lease_adopt") adopted.push([fact, at, first + index])
+              else live.add(fact, at, first + index)
               if (!isLoaded && programActions.has(fact.action)) early.push([fact, first + index])
               isDirty ||= counts.has(fact.action)
             })
@@ -74,6 +77,7 @@ export class ExposureLedger extends Context.Service<
         const pause = Effect.suspend(() => (isAwaited ? Effect.yieldNow : Effect.sleep(pauseWhileIdle)))
         const load = Effect.gen(function* () {
           const loaded = yield* loadExposure(path, { start, pause, check: own.check })
+          for (const fact of adopted.splice(0)) loaded.exposure.add(...fact)
           loaded.exposure.absorb(live)
           live = loaded.exposure
           for (const [fact, seq] of early.splice(0)) live.programs.add(fact, seq)

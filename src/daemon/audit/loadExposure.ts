@@ -45,7 +45,7 @@ export const loadExposure = Effect.fn("loadExposure")(function* (
   const stored = yield* readStored(path, pause, check)
   const { exposure } = stored
   const log = yield* readLog(exposure, stored.saved, start, pause)
-  if (exposure.from === undefined || log.first.seq > stored.saved + 1) exposure.from = log.first
+  exposure.from ??= log.first
   const isGap = stored.saved > 0 && log.first.seq > stored.saved + 1
   const problem =
     stored.problem ??
@@ -119,6 +119,7 @@ const readLog = Effect.fnUntraced(function* (
   let first: LogPlace | undefined
   const names = new ExposureNames()
   let seq = 0
+  const { from } = exposure
   yield* audit.readForwards((line) => {
     const place = placeInChain.exec(line)?.[1]
     seq = place === undefined ? seq : Number(place)
@@ -127,7 +128,10 @@ const readLog = Effect.fnUntraced(function* (
     const entry = Option.getOrUndefined(decodeEntry(line))
     if (entry === undefined) return
     const at = Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp)
-    if (isFirst) first = { seq, at: first?.at ?? at }
+    if (isFirst) {
+      first = { seq, at: first?.at ?? at }
+      if (from === undefined || seq > saved + 1) exposure.from = first
+    }
     unwritten.add(entry)
     names.add(entry, seq)
     const isNew = place === undefined ? seq >= saved : seq > saved

@@ -15,8 +15,12 @@ import { ExposureLedger } from "../../../src/daemon/audit/ExposureLedger.ts"
 import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
 import { sha256 } from "../../../src/domain/AuditChain.ts"
 import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
+import { makeLease } from "../../../src/domain/Lease.ts"
+import { adoptFacts } from "../../../src/domain/leaseFacts.ts"
 import { stopFact } from "../../../src/domain/daemonFacts.ts"
 import { addFact, updateFact, withStore } from "../../../src/domain/storeFacts.ts"
+import { predecessorAcquire, predecessorStart } from "../../support/predecessor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { until } from "../../support/waiting.ts"
 
@@ -110,6 +114,27 @@ describe("the ledger of exposure", () => {
         assert.deepStrictEqual([doubt, findings], [undefined, []])
         assert.deepStrictEqual(yield* verified(place), [])
       }
+    })
+  )
+
+  it.live("counts adopted leases beside the predecessor's own entries, which it reads later", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = path.join(directory, "audit.log")
+      fs.writeFileSync(log, predecessorStart + predecessorAcquire("db", "kept"))
+      const leases = [-2000, -1000, 0].map((now) =>
+        makeLease({ id: `${now}`, secretName: "db", clientId: "worker", now, ttl: hour })
+      )
+      const found = Effect.gen(function* () {
+        yield* AuditLog.use((audit) => audit.append(adoptFacts(leases)))
+        const { exposure } = yield* ExposureLedger.use((ledger) => ledger.known)
+        return exposure
+          .valuesOf("db")
+          .flatMap(({ handouts }) => handouts.map(({ first, last, times }) => [first.millis, last.millis, times]))
+      })
+      const open = () => Layer.fresh(Layer.provideMerge(ExposureLedger.layer(directory), AuditLog.layer(log)))
+      assert.deepStrictEqual(yield* Effect.provide(found, open()), [[-2000, 0, 3]])
+      assert.deepStrictEqual(yield* Effect.provide(found, open()), [[-2000, 0, 3]])
     })
   )
 
