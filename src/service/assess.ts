@@ -17,6 +17,10 @@ export interface Observation {
   readonly job: JobState
   /** The daemon that answers on the socket, if one does. The predecessor does not report its `pid`. */
   readonly answer: { readonly pid: number | undefined; readonly startedBy?: string | undefined } | undefined
+  /** How to end the daemon that holds the state directory, if one does. */
+  readonly hangFix?: string | undefined
+  /** Why the supervisor could not be asked, and what to do about it. */
+  readonly unasked?: { readonly reason: string; readonly fix: string } | undefined
   /** Files and directories that the service needs to start and that do not exist. */
   readonly missing: ReadonlyArray<string>
   /** For the messages: "launchd" or "systemd". */
@@ -68,10 +72,19 @@ type Assessment = Omit<ServiceStatus, "notes">
 
 const assessment = (state: ServiceStatus["state"], reason: string, fix = ""): Assessment => ({ state, reason, fix })
 
-const assessWithoutService = ({ answer, supervisor }: Observation): Assessment =>
-  answer === undefined
+const assessWithoutService = ({ answer, hangFix, supervisor, unasked }: Observation): Assessment => {
+  if (answer !== undefined)
+    return assessment("running_unmanaged", `${process(answer.pid)} answers, started ${starterOf(answer.startedBy)}`)
+  if (hangFix !== undefined)
+    return assessment(
+      "not_answering",
+      "a daemon without a service holds the state directory and does not reply",
+      hangFix
+    )
+  return unasked === undefined
     ? assessment("not_installed", `${supervisor} has no such service`, "Install it: secrets daemon install")
-    : assessment("running_unmanaged", `${process(answer.pid)} answers, started ${starterOf(answer.startedBy)}`)
+    : assessment("not_installed", `there is no service file, and ${unasked.reason}`, unasked.fix)
+}
 
 const starterOf = (startedBy: string | undefined): string => {
   if (startedBy === "hand") return "by hand"

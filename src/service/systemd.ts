@@ -30,7 +30,7 @@ export const systemdSupervisor = ({ directory, user, ...options }: SystemdOption
     const command: CommandLine = ["systemctl", ...scope, "show", `--property=${properties.join(",")}`, serviceUnit]
     const result = yield* runSupervisorTool(command, environment)
     if (result.status === 0) return parseShow(result.stdout.toString())
-    return yield* toolFailed(command, toolMessage(result), noManager)
+    return yield* toolFailed(["systemctl", ...scope, "show", serviceUnit], toolMessage(result), noManager)
   })
   const isGone = Effect.map(state, ({ phase }) => ["unloaded", "stopped", "failed"].includes(phase))
   return {

@@ -51,6 +51,23 @@ const alive = (pid: number): boolean => {
 }
 
 describe.runIf(isScript)("the service of a user", () => {
+  it.live("is not there for certain without a file, also where systemd cannot be asked", () =>
+    Effect.gen(function* () {
+      const { daemon, home } = yield* withSystemd
+      const noBus = "#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2\nexit 1\n"
+      fs.writeFileSync(path.join(home, "stand-in/systemctl"), noBus)
+      const why = "systemd cannot be asked: Failed to connect to bus: No medium found (exit status 1)"
+      const none = `not installed: there is no service file, and ${why}`
+      assert.deepStrictEqual(short(yield* daemon("status")), [4, none])
+      assert.deepStrictEqual(short(yield* daemon("uninstall")), [0, none])
+      assert.deepStrictEqual(short(yield* daemon("uninstall", "--dry-run")), [0, none])
+      assert.include((yield* daemon("install", "--dry-run")).stdout, `${why}. Log in directly`)
+      const installed = yield* daemon("install")
+      const show = "systemctl --user show dev.agent-secrets.service"
+      assert.deepStrictEqual([installed.status, installed.stderr.split(": ")[1]], [1, show])
+    })
+  )
+
   it.live("is installed and removed, and each of its states is reported", () =>
     Effect.gen(function* () {
       const { calls, daemon, home, unit } = yield* withSystemd

@@ -31,6 +31,20 @@ describe("the state of a service", () => {
     assert.deepInclude(status, { state: "not_installed", fix: "Install it: secrets daemon install" })
   })
 
+  it("is not installed without a file, with why its supervisor cannot be asked", () => {
+    const unasked = { reason: "systemd cannot be asked: no bus", fix: "Log in" }
+    assert.deepInclude(assess(observe({ installed: noFile, job: unloadedJob, answer: undefined, unasked })), {
+      state: "not_installed",
+      reason: "there is no service file, and systemd cannot be asked: no bus",
+      fix: "Log in"
+    })
+  })
+
+  it("is not answering without a service if a daemon holds the state directory", () => {
+    const hung = { installed: noFile, job: unloadedJob, answer: undefined, hangFix: "End it" }
+    assert.deepInclude(assess(observe(hung)), { state: "not_answering", fix: "End it" })
+  })
+
   it("is running unmanaged if a daemon answers without a service", () => {
     const status = assess(observe({ installed: noFile, job: unloadedJob, answer: { pid: 9 } }))
     assert.deepInclude(status, { state: "running_unmanaged", fix: "" })

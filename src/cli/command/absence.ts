@@ -62,6 +62,26 @@ export const explainAbsence = (
     return { ...problem, why, fix: startHint(args) ?? startOf(args, socketPath) ?? problem.fix }
   }).pipe(Effect.runPromise)
 
+/** Adds to a timeout how to replace the daemon. */
+export const explainHang = async (args: GlobalArgs, problem: Problem): Promise<Problem> => {
+  const fix = await hangHint(args, path.resolve(args.option("socket") ?? ""))
+  return { ...problem, message: problem.message, fix: fix ?? problem.fix }
+}
+
+/** Returns how to replace a daemon that holds its lock and does not reply; undefined if there is none. */
+export const hangHint = async (args: GlobalArgs, socketPath: string): Promise<string | undefined> => {
+  const kill = await killCommand(lockFileOf(args, socketPath))
+  const start = startHint(args) ?? startOf(args, socketPath) ?? "Start it with: secrets serve"
+  return kill && `If it stays so, end it; secrets and leases survive: ${kill}. ${start}`
+}
+
+/** Returns the command that ends the process that holds the lock; undefined if none does. */
+export const killCommand = async (lockFile: string | undefined): Promise<string | undefined> => {
+  const holder = lockFile === undefined ? undefined : await Effect.runPromise(findHolder(lockFile))
+  if (lockFile === undefined || holder === undefined) return undefined
+  return `kill -9 ${holder === "unknown" ? `$(lsof -t ${nameWord(lockFile, "FILE")})` : holder}`
+}
+
 /** Returns how to start the service if one is installed for this daemon. */
 const startHint = (args: GlobalArgs): string | undefined => {
   const home = homeDirectory()

@@ -72,7 +72,7 @@ export const clientProblem = (failure: SendFailure): Problem => {
       return {
         message: `the daemon did not reply within ${failure.seconds} s`,
         code: "timeout",
-        fix: "Check whether it hangs: secrets doctor",
+        fix: "Check whether it hangs: secrets doctor. A change may still take effect",
         exitStatus: exitStatus.timeout
       }
   }

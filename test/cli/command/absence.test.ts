@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { explainAbsence, returnsSoon } from "../../../src/cli/command/absence.ts"
-import { connectProblem } from "../../../src/cli/command/problems.ts"
+import { explainAbsent } from "../../../src/cli/command/failedProblem.ts"
+import { clientProblem, connectProblem } from "../../../src/cli/command/problems.ts"
 import { holdLock } from "../../../src/daemon/files/fileLock.ts"
 import { serviceFile } from "../../../src/service/serviceDirectory.ts"
 import { stamp } from "../../../src/service/ServiceFile.ts"
@@ -83,6 +84,19 @@ describe("a daemon that does not listen", () => {
         })
       )
       assert.strictEqual((yield* explain("ENOENT")).message, "the daemon is not running")
+    })
+  )
+
+  it.live("or does not reply is to be ended, where a command reports on it", () =>
+    Effect.gen(function* () {
+      const { asking, directory } = yield* makeState
+      const problem = clientProblem({ _tag: "RequestTimedOut", seconds: 2 })
+      const fixOf = (describe: boolean) =>
+        Effect.promise(async () => (await explainAbsent(asking(), problem, describe)).fix)
+      assert.strictEqual(yield* fixOf(true), problem.fix)
+      yield* holdLock(path.join(directory, "daemon.lock"))
+      assert.strictEqual(yield* fixOf(false), problem.fix)
+      assert.match(yield* fixOf(true), /secrets and leases survive: kill -9 .*\. Start it with: secrets serve/)
     })
   )
 

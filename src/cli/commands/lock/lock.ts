@@ -5,12 +5,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { call } from "../../../rpc/client/client.ts"
+import { call, type ClientError } from "../../../rpc/client/client.ts"
 import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import { counted } from "../../../domain/counted.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { fromClient } from "../../command/CommandError.ts"
+import { killCommand, lockFileOf } from "../../command/absence.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { checkOwner, loadConfig, loadDaemon } from "../../command/settings.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 
 const lockedExample = {
   locked: literal(true),
@@ -48,7 +50,7 @@ export const lockCommand = defineCommand({
           ? Effect.succeed(undefined)
           : Effect.fail(fault)
       ),
-      Effect.mapError(fromClient)
+      Effect.catch((fault) => lockFailure(args, daemon.socketPath, fault))
     )
     if (locked !== undefined) {
       const { active_leases: active, already, locked_since: since, rotating, run_ids: runs = [], ...rest } = locked
@@ -82,5 +84,21 @@ export const lockCommand = defineCommand({
       ],
       result: { locked: true, locked_since: since, already }
     }
+  })
+})
+
+/** States that the lock may still come, and how to be certain: a lock without a daemon holds for the next one. */
+const lockFailure = Effect.fnUntraced(function* (args: GlobalArgs, socketPath: string, fault: ClientError) {
+  const problem = fromClient(fault)
+  const kill =
+    fault._tag === "RequestTimedOut"
+      ? yield* Effect.promise(() => killCommand(lockFileOf(args, socketPath)))
+      : undefined
+  if (kill === undefined) return yield* problem
+  return yield* new CommandError({
+    ...problem,
+    message: problem.message,
+    why: "it may lock the store later, or not",
+    fix: `To lock it for certain: ${kill}, then secrets lock`
   })
 })

@@ -5,6 +5,7 @@
  * or settings.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
@@ -20,18 +21,23 @@ import { checkOwner } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { probeDaemon, waitUntilReady } from "./probeDaemon.ts"
 import { type RenderedService, choicesFromArgs, resolvedPath, renderService } from "./renderService.ts"
-import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
+import { cannotAsk, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const supervisor = yield* supervisorOf(args, "change")
   const rendered = yield* renderService(yield* choicesFromArgs(args, supervisor), supervisor)
   if (supervisor.name === "launchd") yield* checkFolders(rendered)
   if (supervisor.scope === "user") yield* checkOwner(rendered.config.directory, "secrets daemon install")
-  const input = yield* readInput(args, supervisor)
+  const input = yield* readInput(args, supervisor, "install")
   const plan = yield* Effect.mapError(Effect.fromResult(planInstall(input, rendered.files)), conflictError)
   const file = supervisor.paths[0]
   const remark = runtimeRemark(rendered.options.runtime)
-  const notes = [...supervisor.notes(rendered.options), ...(remark === undefined ? [] : [remark])]
+  const { unasked } = input
+  const notes = [
+    ...supervisor.notes(rendered.options),
+    ...(remark === undefined ? [] : [remark]),
+    ...(unasked === undefined ? [] : [`${unasked.reason}. ${unasked.fix}`])
+  ]
   if (plan === undefined) {
     const lines = [`already installed, unchanged: ${escapeValue(file)}`, ...notes]
     return { lines, result: { changed: false, file, remarks: notes } }
@@ -51,9 +57,13 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
 })
 
 export const uninstallService = Effect.fnUntraced(function* (args: DaemonArgs) {
-  const input = yield* readInput(args, yield* supervisorOf(args, "change"))
+  const input = yield* readInput(args, yield* supervisorOf(args, "change"), "uninstall")
   const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(input)), conflictError)
-  if (plan === undefined) return { lines: ["not installed"], result: { changed: false } }
+  if (plan === undefined) {
+    const { unasked } = input
+    const because = unasked === undefined ? "" : `: there is no service file, and ${unasked.reason}`
+    return { lines: [`not installed${because}`], result: { changed: false } }
+  }
   if (args.flag("dry-run")) return printPlan(plan)
   yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck: Effect.void }), ioError)
   return {
@@ -62,14 +72,24 @@ export const uninstallService = Effect.fnUntraced(function* (args: DaemonArgs) {
   }
 })
 
-/** Reads the installed files and the job. A dry run also works where no supervisor answers. */
-const readInput = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: Supervisor) {
+/**
+ * Reads the installed files and the job. Without a supervisor that answers, it fails only if the command has
+ * something to change: a dry run has not, and neither has an uninstallation without a file.
+ */
+const readInput = Effect.fnUntraced(function* (
+  args: DaemonArgs,
+  supervisor: Supervisor,
+  purpose: "install" | "uninstall"
+) {
   const installed = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
-  const job = yield* args.flag("dry-run")
-    ? Effect.orElseSucceed(supervisor.state, () => unloadedJob)
-    : Effect.mapError(supervisor.state, ioError)
+  const state = yield* Effect.result(supervisor.state)
+  const changes = purpose === "install" || installed.some(({ text }) => text !== undefined)
+  if (Result.isFailure(state) && changes && !args.flag("dry-run")) return yield* ioError(state.failure)
+  const [job, unasked] = Result.isFailure(state)
+    ? [unloadedJob, cannotAsk(supervisor, state.failure)]
+    : [state.success, undefined]
   const loaded = job.enabled || (job.phase !== "unloaded" && job.phase !== "stopped")
-  return { supervisor, installed, job, loaded, force: args.flag("force") }
+  return { supervisor, installed, job, loaded, force: args.flag("force"), unasked }
 })
 
 /** Fails before any change if the installation could not succeed. */

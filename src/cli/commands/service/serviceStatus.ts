@@ -3,17 +3,19 @@
  * means that it runs and answers; other states have their own.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Observation, type ServiceStatus, assess } from "../../../service/assess.ts"
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
 import { unloadedJob } from "../../../service/Supervisor.ts"
+import { hangHint } from "../../command/absence.ts"
 import type { Problem } from "../../command/Output.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { probeDaemon } from "./probeDaemon.ts"
 import { daemonOf, renderService, thisProgram } from "./renderService.ts"
-import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
+import { cannotAsk, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 export interface KnownAnswer {
   readonly socketPath: string
@@ -31,22 +33,33 @@ export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs, know
     const { runtime } = yield* thisProgram
     const expected = choices === undefined ? [] : (yield* renderService(choices, supervisor)).files
     const answer = known?.socketPath === socketPath ? known.answer : yield* probeDaemon(socketPath)
-    return { socketPath, runtime, expected, answer }
+    // A doctor reports it by itself, and the settings of the command line are not those of the system's service.
+    const isAsked = known === undefined && answer === undefined && supervisor.scope === "user"
+    const hangFix = isAsked ? yield* Effect.promise(() => hangHint(args, socketPath)) : undefined
+    return { socketPath, runtime, expected, answer, hangFix }
   })
   // Concurrently: the supervisor's tool takes as long as all the rest.
-  const [job, { answer, expected, runtime, socketPath }] = yield* Effect.all(
-    [
-      // Without a file, "not installed" needs no supervisor.
-      main.text === undefined
-        ? Effect.orElseSucceed(supervisor.state, () => unloadedJob)
-        : Effect.mapError(supervisor.state, ioError),
-      probe
-    ],
+  const [state, { answer, expected, hangFix, runtime, socketPath }] = yield* Effect.all(
+    [Effect.result(supervisor.state), probe],
     { concurrency: "unbounded" }
   )
+  // Without a file, "not installed" needs no supervisor.
+  if (Result.isFailure(state) && main.text !== undefined) return yield* ioError(state.failure)
+  const [job, unasked] = Result.isFailure(state)
+    ? [unloadedJob, cannotAsk(supervisor, state.failure)]
+    : [state.success, undefined]
   const required = [...(choices === undefined ? [] : [choices.program]), ...supervisor.requiredPaths(main.text ?? "")]
   const missing = [...new Set(required)].filter((file) => !fs.existsSync(file)).map(escapeValue)
-  const status = assess({ installed: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
+  const status = assess({
+    installed: [main, ...others],
+    expected,
+    job,
+    answer,
+    hangFix,
+    unasked,
+    missing,
+    supervisor: supervisor.name
+  })
   return {
     lines: [
       `${status.state.replaceAll("_", " ")}: ${status.reason}`,

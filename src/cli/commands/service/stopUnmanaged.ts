@@ -14,8 +14,9 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { runTool } from "../../../process/runTool.ts"
 import { type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
-import { lockFileOf } from "../../command/absence.ts"
-import { fromClient } from "../../command/CommandError.ts"
+import { explainHang, lockFileOf } from "../../command/absence.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
+import { clientProblem } from "../../command/problems.ts"
 import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { noticeWhenLate } from "../../command/noticeWhenLate.ts"
 import { reasonOf } from "../../command/Output.ts"
@@ -35,9 +36,12 @@ export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daem
   const found = yield* Effect.result(ask)
   if (Result.isFailure(found)) {
     const { failure } = found
+    if (failure._tag === "RequestTimedOut") {
+      const problem = clientProblem(failure)
+      return yield* new CommandError(yield* Effect.promise(() => explainHang(args, problem)))
+    }
     const isThere =
-      failure._tag === "RequestTimedOut" ||
-      (failure._tag === "DaemonUnavailable" && (yield* holderOf(lockFileOf(args, daemon.socketPath))) !== undefined)
+      failure._tag === "DaemonUnavailable" && (yield* holderOf(lockFileOf(args, daemon.socketPath))) !== undefined
     return isThere ? yield* fromClient(failure) : undefined
   }
   const { pid, started_by: starter } = found.success

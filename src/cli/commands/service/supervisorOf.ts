@@ -9,8 +9,10 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import type { ToolFailed } from "../../../process/runTool.ts"
 import { launchdSupervisor } from "../../../service/launchd.ts"
 import { serviceDirectory } from "../../../service/serviceDirectory.ts"
+import type { Supervisor } from "../../../service/Supervisor.ts"
 import { systemdSupervisor } from "../../../service/systemd.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
@@ -19,6 +21,12 @@ export const ioError = (
   { fix, message }: { readonly message: string; readonly fix: string },
   status: number = exitStatus.failed
 ): CommandError => new CommandError({ message, code: "io_error", fix, exitStatus: status })
+
+/** Returns why it is unknown what the supervisor has. */
+export const cannotAsk = (supervisor: Supervisor, { fix, reason }: ToolFailed) => ({
+  reason: `${supervisor.name} cannot be asked: ${reason}`,
+  fix
+})
 
 export const fileError = ({ message }: FileError): CommandError =>
   ioError({ message, fix: "Check the permissions of that path" }, exitStatus.cannotCreate)

@@ -55,7 +55,9 @@ describe("a stop without a supervisor", () => {
 
   it.live("fails on a daemon that does not answer, which is not one that is not there", () =>
     Effect.gen(function* () {
-      const socketPath = path.join(yield* temporaryDirectory, "s")
+      const directory = yield* temporaryDirectory
+      const [socketPath, config] = [path.join(directory, "s"), path.join(directory, "config.json")]
+      fs.writeFileSync(config, JSON.stringify({ directory, socket_path: socketPath }))
       yield* Effect.acquireRelease(
         Effect.callback<net.Server>((resume) => {
           const server = net.createServer()
@@ -63,10 +65,15 @@ describe("a stop without a supervisor", () => {
         }),
         (server) => Effect.sync(() => server.close())
       )
-      const failed = yield* Effect.flip(
-        stopUnmanaged({ option: () => undefined }, { socketPath, timeout: Duration.millis(50) })
-      )
-      assert.deepInclude(failed, { message: "the daemon did not reply within 0.05 s", exitStatus: 6 })
+      const args = { option: (flag: string) => (flag === "config" ? config : undefined) }
+      const stopping = Effect.flip(stopUnmanaged(args, { socketPath, timeout: Duration.millis(50) }))
+      assert.deepInclude(yield* stopping, { message: "the daemon did not reply within 0.05 s", exitStatus: 6 })
+      yield* holdLock(path.join(directory, "daemon.lock"))
+      const kill = process.platform === "linux" ? `kill -9 ${process.pid}` : "kill -9 $(lsof -t "
+      const { exitStatus, fix } = yield* stopping
+      assert.include(fix, `If it stays so, end it; secrets and leases survive: ${kill}`)
+      assert.include(fix, `. Start it with: secrets serve --config ${config}`)
+      assert.strictEqual(exitStatus, 6)
     })
   )
 
