@@ -120,5 +120,6 @@ const quote = (text: string): string => {
 }
 
 /** Formats a duration without zero units: "1h", not "1h0m0s". */
-export const durationText = (duration: GoDuration): string =>
-  formatGoDuration(duration).replaceAll(/(?<=[hm])0[ms]/g, "")
+export const durationText = (duration: GoDuration): string => withoutZeroUnits(formatGoDuration(duration))
+
+export const withoutZeroUnits = (formatted: string): string => formatted.replaceAll(/(?<=[hm])0[ms]/g, "")

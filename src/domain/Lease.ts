@@ -9,7 +9,7 @@
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { formatGoDuration, type GoDuration, hour, millisecond } from "./GoDuration.ts"
+import { withoutZeroUnits, formatGoDuration, type GoDuration, hour, millisecond } from "./GoDuration.ts"
 import { fromMillis, fromNanos, parseTimestamp, type Timestamp } from "./Timestamp.ts"
 
 export interface Lease {
@@ -75,6 +75,11 @@ export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {
 }) {
   override get message() {
     return "invalid TTL duration"
+  }
+
+  /** The message is the predecessor's, which names neither. */
+  get data() {
+    return { requested: withoutZeroUnits(this.requested), maximum: withoutZeroUnits(this.maximum) }
   }
 }
 

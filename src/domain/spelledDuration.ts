@@ -5,11 +5,14 @@
 const spelledUnits =
   /(\d+(?:\.\d*)?|\.\d+)[ ]?(?:(w|weeks?)|(d|days?)|(h|hrs?|hours?)|(m|mins?|minutes?)|(?:s|secs?|seconds?))(?![a-z])[ ]?/g
 
+const goDuration = /^\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/
+
 /** Returns what is wrong with a --ttl that the daemon would misread or explain in words of its own; undefined for others. */
 export const ttlProblem = (text: string): string | undefined => {
   // The daemon takes 0 and negative ones for the default, as the predecessor did.
   if (/^-|^(?=.*0)[^1-9]*$/.test(inGoUnits(text))) return "--ttl must be a duration above 0"
-  return /^[+.\d]+$/.test(text) ? "--ttl has no unit" : undefined
+  if (/^[+.\d]+$/.test(text)) return "--ttl has no unit"
+  return text === "" || goDuration.test(inGoUnits(text)) ? undefined : "--ttl must be a duration"
 }
 
 /** Replaces spelled units by Go's; leaves everything else to the parser. */

@@ -66,7 +66,13 @@ describe("the methods", () => {
           result('{"lease_id":"UUID","value":"a\\u003cb\\u003e\\u0026c\\u2028","expires_at":"TIME"}')
         ],
         [lease({ secret_name: "nope", ttl: "2h" }), error(-32000, "SecretNotFound", 'secret "nope": secret not found')],
-        [lease({ secret_name: "db", ttl: "25h" }), error(-32603, "TtlTooLong", "invalid TTL duration")],
+        [
+          lease({ secret_name: "db", ttl: "25h" }),
+          error(-32603, "TtlTooLong", "invalid TTL duration").replace(
+            '"TtlTooLong"',
+            '"TtlTooLong","requested":"25h","maximum":"24h"'
+          )
+        ],
         [
           lease({ secret_name: "db", ttl: "1d" }),
           error(-32603, "InvalidTtl", 'invalid ttl duration: time: unknown unit "d" in duration "1d"')

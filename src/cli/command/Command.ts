@@ -31,6 +31,10 @@ export interface Flag {
 /** What an argument names: something in the daemon, routes with commas between them, a file, or one of these words. */
 export type Completion = "secret" | "client" | "lease" | "route" | "routes" | "file" | ReadonlyArray<string>
 
+/** Returns whether an argument names something in the daemon, where nothing has an empty name. */
+const isName = (completes: Completion | undefined): boolean =>
+  completes === "secret" || completes === "client" || completes === "lease"
+
 export type Flags = Readonly<Record<string, Flag>>
 
 type NamesOf<F extends Flags, Type extends Flag["type"]> = {
@@ -148,6 +152,11 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
     return usage(`expected ${range} ${noun}, got ${count}`, `Usage: ${usageOf(spec)}`)
   }
   const options = (name: string) => values.get(name) ?? []
+  if (positionals[0] === "" && isName(spec.completes)) {
+    return usage(`the name of a ${spec.completes} cannot be empty`, `Usage: ${usageOf(spec)}`)
+  }
+  const empty = [...values].find(([name, given]) => given.includes("") && isName(flags[name]?.completes))
+  if (empty !== undefined) return usage(`--${empty[0]} cannot be empty`, "Omit it, or give it a value")
   const parsed = {
     positionals,
     option: (name: string) => options(name).at(-1) ?? variableOf(flags[name]),

@@ -152,11 +152,12 @@ export const refusals = {
 } as const satisfies Readonly<Record<ErrorTag, Refusal>>
 
 /** Returns the problem of a request that the daemon rejected, by the tag of its error. */
-export const refusalProblem = ({ message, request, tag }: Omit<ReplyError, "code">): Problem => ({
+export const refusalProblem = ({ message, request, tag, ttl }: Omit<ReplyError, "code">): Problem => ({
   message,
   code: tag ?? "generic_error",
   ...(request && { request: { request_id: request.request_id, expires_at: request.expires_at } }),
-  ...(tag === undefined ? rejected("") : withRequestId(refusals[tag], message))
+  ...(tag === undefined ? rejected("") : withRequestId(refusals[tag], message)),
+  ...(ttl && { fix: `Ask for at most ${ttl.maximum} instead of ${ttl.requested}: that is the daemon's max_lease_ttl` })
 })
 
 /** Names the request that an error is about, where its hint has a placeholder. */

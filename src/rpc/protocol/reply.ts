@@ -12,6 +12,8 @@ export interface ReplyError {
   readonly message: string
   /** Undefined where neither the tag nor the code is one that this program has a name for. */
   readonly tag: ErrorTag | undefined
+  /** A TTL that is too long. */
+  readonly ttl?: { readonly requested: string; readonly maximum: string }
   /** The request that waits for a person. */
   readonly request?: { readonly request_id: string; readonly expires_at: string }
 }
@@ -25,7 +27,8 @@ export const readReply = (line: string | undefined): RpcReply | undefined => {
   const data: unknown = Reflect.get(reply.error, "data")
   const tag = matchesShape(data, { tag: "" }) && isErrorTag(data.tag) ? data.tag : tagOfCode(code)
   const request = matchesShape(data, { request_id: "", expires_at: "" }) ? data : undefined
-  return { error: { code, message, tag, ...(request && { request }) } }
+  const ttl = matchesShape(data, { requested: "", maximum: "" }) ? data : undefined
+  return { error: { code, message, tag, ...(request && { request }), ...(ttl && { ttl }) } }
 }
 
 export const notAReply = "it is not a JSON-RPC reply"

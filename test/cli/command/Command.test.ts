@@ -52,6 +52,20 @@ describe("the argument parser", () => {
     it(`reads ${title}`, () => assert.deepStrictEqual(read(args), expected))
   }
 
+  it.each([
+    [[""], "the name of a secret cannot be empty"],
+    [["db", "--client-id="], "--client-id cannot be empty"],
+    [["db", "--client", "a", "--client", ""], "--client-id cannot be empty"]
+  ])("rejects an empty name: %j", (words, message) => {
+    const named = {
+      ...spec,
+      completes: "secret",
+      flags: { "client-id": { type: "string", completes: "client", formerly: "client" } }
+    } as const
+    const parsed = parseArguments(named, words)
+    assert.deepInclude(parsed.kind === "usage-error" ? parsed.problem : undefined, { message, exitStatus: 2 })
+  })
+
   it("reads no flag after the name of a program", () => {
     const expected = { follow: true, positionals: ["ls", "-n", "--", "--help"] }
     assert.deepStrictEqual(read(["-f", "ls", "-n", "--", "--help"], true), expected)

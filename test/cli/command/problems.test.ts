@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { explainAccess } from "../../../src/cli/command/ownership.ts"
+import { TtlTooLong } from "../../../src/domain/Lease.ts"
 import { maxSocketPath } from "../../../src/domain/paths.ts"
 import { connectProblem, refusalProblem, refusals } from "../../../src/cli/command/problems.ts"
 import { readReply } from "../../../src/rpc/protocol/reply.ts"
@@ -98,6 +99,15 @@ describe("a refusal", () => {
       assert.deepInclude(problem, { message: "m", code: tag, exitStatus: 5 })
     })
   }
+
+  it("names the maximum of a TTL that is too long, as the daemon has it", () => {
+    const { data, message } = new TtlTooLong({ requested: "99h0m0s", maximum: "24h0m0s" })
+    const reply = readReply(
+      JSON.stringify({ id: 1, error: { code: -32603, message, data: { tag: "TtlTooLong", ...data } } })
+    )
+    assert.isDefined(reply?.error)
+    if (reply?.error !== undefined) assert.match(refusalProblem(reply.error).fix, /at most 24h instead of 99h:/)
+  })
 
   it("has one imperative sentence as a hint, which claims nothing about the past", () => {
     for (const [tag, { fix }] of Object.entries(refusals)) {

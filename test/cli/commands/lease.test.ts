@@ -21,7 +21,16 @@ describe("secrets lease --ttl", () => {
     assert.deepInclude(found, { message: "--ttl must be a duration above 0", exitStatus: 2 })
   })
 
-  it.each(["", "10m", "0.5s", "0h30m", "1ns", ".1s", "+5m", "soon"])("leaves %j to the daemon", (ttl) => {
+  it.each([
+    ["5", "--ttl has no unit"],
+    ["soon", "--ttl must be a duration"],
+    ["1h30", "--ttl must be a duration"],
+    ["5m x", "--ttl must be a duration"]
+  ])("rejects %s with status 2: %s", (ttl, message) => {
+    assert.deepInclude(requestsFor(`--ttl=${ttl}`), { message, exitStatus: 2 })
+  })
+
+  it.each(["", "10m", "0.5s", "0h30m", "1ns", ".1s", "+5m", "1h30m"])("leaves %j to the daemon", (ttl) => {
     assert.deepStrictEqual(requestsFor(`--ttl=${ttl}`), [
       { method: "secrets.lease", params: { secret_name: "db", client_id: "c", ttl } }
     ])

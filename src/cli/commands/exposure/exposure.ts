@@ -43,7 +43,6 @@ const mistakeIn = (args: ArgsOf<typeof flags>): readonly [message: string, fix: 
   const isList = client !== undefined || since !== undefined
   if (name === undefined && !isList) return ["nothing to show the exposure of", fix]
   if (name !== undefined && isList) return ["NAME excludes --client-id and --since", fix]
-  if (name === "" || client === "") return ["NAME and --client-id cannot be empty", fix]
   if (name === undefined && (args.flag("before-change") || args.flag("all")))
     return ["--before-change and --all require NAME", "For example: secrets exposure github_token --all"]
   if (name !== undefined && args.flag("rotate"))

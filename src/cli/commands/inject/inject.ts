@@ -114,8 +114,6 @@ const checkFlags = Effect.fnUntraced(function* (args: InjectArgs) {
   const ttl = args.option("ttl")
   if (ttl !== undefined && !isTtl(ttl))
     return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
-  if (args.option("client-id") === "")
-    return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const wrongWait = approvalWaitError(args.option("approval-wait"))
   if (wrongWait !== undefined) return yield* new CommandError(wrongWait)
 })

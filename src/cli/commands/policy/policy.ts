@@ -15,8 +15,11 @@ import { reasonFlag } from "../../command/leaseOrigin.ts"
 import type { Output } from "../../command/Output.ts"
 import { configError, readSettings } from "../../command/settingsFile.ts"
 import { loadClientId, loadConfig, loadDaemon } from "../../command/settings.ts"
+import { protocols } from "../helper/protocols.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { programPath } from "../../../process/programPath.ts"
+
+const ways = ["lease", "exec", "env", "mcp", "proxy", ...Object.keys(protocols).map((name) => `helper:${name}`)]
 
 const flags = {
   "client-id": { type: "string", value: "ID", summary: "explain: the client that asks", completes: "client" },
@@ -24,7 +27,7 @@ const flags = {
     type: "string",
     value: "WAY",
     summary: "explain: lease, exec, env, mcp, proxy or helper:NAME (lease)",
-    completes: ["lease", "exec", "env", "mcp", "proxy"]
+    completes: ways
   },
   command: {
     type: "string",
@@ -48,11 +51,15 @@ const verdictExample = {
 
 const explain = Effect.fnUntraced(function* (args: PolicyArgs, name: string | undefined) {
   if (name === undefined) return yield* failUsage("explain has no secret", "For example: secrets policy explain NAME")
+  const via = args.option("via")
+  if (via !== undefined && !ways.includes(via)) {
+    return yield* failUsage(`--via ${JSON.stringify(via)} is no way that a value takes`, `The ways: ${ways.join(", ")}`)
+  }
   const program = args.option("command")
   const asked = {
     secret_name: name,
     client_id: args.option("client-id") ?? (yield* loadClientId(args)),
-    via: args.option("via") ?? (program === undefined ? "lease" : "exec"),
+    via: via ?? (program === undefined ? "lease" : "exec"),
     program: program === undefined ? "" : programPath(program),
     reason: args.option("reason") ?? ""
   }

@@ -83,7 +83,6 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   const wrongWait = approvalWaitError(args.option("approval-wait"))
   if (wrongWait !== undefined) return yield* new CommandError(wrongWait)
   const clientId = args.option("client-id")
-  if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const named = args.options("secret")
   const projectPath = args.option("project")
   // Only a search, and a file of `env`, need it.

@@ -75,7 +75,6 @@ export const revokeRequests = (args: RevokeArgs): ReadonlyArray<QueryRequest> | 
   if (args.flag("drill")) return usageError("--drill requires --all", "See what runs: secrets runs")
   if (isFiltered) {
     if (id !== undefined) return usageError("LEASE_ID excludes --client-id and --secret", choose)
-    if (client === "" || secret === "") return usageError("--client-id and --secret cannot be empty", choose)
     const params = { client_id: client, secret_name: secret, report_runs: true }
     return [{ method: "secrets.revokeMatching", params }]
   }
