@@ -1,6 +1,7 @@
 /**
  * Converts failures of requests to problems: message, cause, hint and exit status.
  */
+import { statSync } from "node:fs"
 import { escapeValue } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { socketPathProblem } from "../../domain/paths.ts"
@@ -23,6 +24,14 @@ export const connectProblem = ({
     const fix = "Choose a shorter path with --socket or socket_path"
     const message = `cannot connect to the daemon: ${escapeValue(tooLong)}`
     return { message, code: "data_error", fix, exitStatus: exitStatus.badConfig }
+  }
+  if (isOther(socketPath)) {
+    return {
+      message: `cannot connect to the daemon: ${escapeValue(socketPath)} is not a socket`,
+      code: "data_error",
+      fix: "Choose another path with --socket or socket_path",
+      exitStatus: exitStatus.badConfig
+    }
   }
   if (code === "EAGAIN") {
     return {
@@ -51,6 +60,15 @@ export const connectProblem = ({
         exitStatus: exitStatus.unavailable,
         absent: { socketPath, code }
       }
+}
+
+/** Returns whether something else than a socket is at the path. */
+const isOther = (socketPath: string): boolean => {
+  try {
+    return !statSync(socketPath).isSocket()
+  } catch {
+    return false
+  }
 }
 
 /** Returns the problem of a request without a usable reply. */

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as path from "node:path"
 import { explainAccess } from "../../../src/cli/command/ownership.ts"
 import { TtlTooLong } from "../../../src/domain/Lease.ts"
@@ -15,12 +16,21 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 
 const fixFor = (socketPath: string) => explainAccess(connectProblem({ code: "EACCES", socketPath }))
 
+const socketAt = (socket: string, mode: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const server = net.createServer().listen(socket)
+      fs.chmodSync(socket, mode)
+      return server
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+
 describe("a permission problem", () => {
   it.effect("names the group of the socket, by its name or its number", () =>
     Effect.gen(function* () {
       const socket = path.join(yield* temporaryDirectory, "s")
-      fs.writeFileSync(socket, "")
-      fs.chmodSync(socket, 0o660)
+      yield* socketAt(socket, 0o660)
       const { gid } = fs.statSync(socket)
       const named = fs
         .readFileSync("/etc/group", "utf8")
@@ -44,7 +54,7 @@ describe("a permission problem", () => {
   it.effect("names the account if the socket is for no group", () =>
     Effect.gen(function* () {
       const socket = path.join(yield* temporaryDirectory, "s")
-      fs.writeFileSync(socket, "", { mode: 0o600 })
+      yield* socketAt(socket, 0o600)
       assert.match(fixFor(socket).fix, /^Use the account the daemon runs for/)
       assert.match(fixFor("/nonexistent/place/s").fix, /^Use the account the daemon runs for/)
     })
@@ -52,6 +62,14 @@ describe("a permission problem", () => {
 })
 
 describe("a connection problem", () => {
+  it("names what is not a socket, whatever the system's reason", () => {
+    for (const code of ["ECONNREFUSED", "EACCES"]) {
+      const { exitStatus, message } = connectProblem({ code, socketPath: "/etc/passwd" })
+      assert.strictEqual(message, "cannot connect to the daemon: /etc/passwd is not a socket")
+      assert.strictEqual(exitStatus, 78)
+    }
+  })
+
   // Source: packages/sdk/src/lib/typesense-auth.ts of joelclaw.
   const recognized = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
 
