@@ -85,6 +85,16 @@ describe("a standard output that takes nothing", () => {
     })
   )
 
+  it.live.runIf(process.platform === "linux")("does not change the status of a failure, if it is standard error", () =>
+    Effect.gen(function* () {
+      const through = 'exec "$@" 2>/dev/full'
+      const statuses = yield* Effect.forEach(["lease nope", "list --nope", "nope"], (line) =>
+        Effect.map(run(line.split(" "), { home: daemon().home, through }), ({ status }) => status)
+      )
+      assert.deepStrictEqual(statuses, [4, 2, 2])
+    })
+  )
+
   it("is tried with each command", () => {
     const named = new Set([...others, ...lines.map((line) => line.split(" ")[0] ?? "")])
     assert.deepStrictEqual(

@@ -82,10 +82,16 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     printJson({ ok: false, success: false, command: commandLine(name), result, error, fix }, 2)
   } else {
     const more = [...causes, fix].filter((line) => line !== "").map((line) => `  ${line}`)
-    isStreaming = true
-    process.stderr.write(escapedLines([`${commandLine(name)}: ${message}`, ...more]))
+    printError(escapedLines([`${commandLine(name)}: ${message}`, ...more]))
   }
   return problem.exitStatus
+}
+
+/** Writes to standard error. What cannot be written, as on a full disk, does not change the exit status. */
+const printError = (text: string): void => {
+  isStreaming = true
+  if (process.stderr.listenerCount("error") === 0) process.stderr.on("error", () => undefined)
+  process.stderr.write(text)
 }
 
 /** The most characters of a line of a problem, and what is left of a longer one: a name may have 16 KiB. */
@@ -163,7 +169,7 @@ const cannotPrint = (error: unknown): number => {
   const code = reasonOf(error)
   if (code !== "EPIPE") {
     const fix = "Free disk space, or redirect it elsewhere. The output so far is incomplete"
-    process.stderr.write(`secrets: cannot write to standard output: ${code}\n  ${fix}\n`)
+    printError(`secrets: cannot write to standard output: ${code}\n  ${fix}\n`)
   }
   if (undoPrinted === undefined) return failNow()
   isUndone = isStreaming = true
