@@ -16,7 +16,7 @@ import { helpersSection } from "./HelperConfig.ts"
 import { parseJsonFile } from "./jsonFile.ts"
 import { mcpSection } from "./McpConfig.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
-import { policySection, ruleFrom, unknownRuleKey } from "./PolicyConfig.ts"
+import { policySection, ruleFrom, unknownRuleKeys } from "./PolicyConfig.ts"
 import { proxySection, routesFrom } from "./ProxyConfig.ts"
 import { accessFrom, overlappingClients, socketFrom, socketGroup, socketMode, socketSection } from "./SocketConfig.ts"
 import { ownSocket, privateSocketName, proxySocketName } from "./ListenSocket.ts"
@@ -166,14 +166,18 @@ let listed: ReadonlyArray<Setting.Setting> | undefined
 
 const decodeWith = <T, E>(schema: Schema.Codec<T, E>) => {
   const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
-  return (given: unknown) =>
-    Result.mapError(
-      decode(given),
-      ({ issue }) => new ConfigError({ reason: [...new Set(problemsIn(issue))].join("; ") })
-    )
+  return (given: unknown) => Result.mapError(decode(given), ({ issue }) => [...new Set(problemsIn(issue))])
 }
 const decodeFile = decodeWith(ConfigFile)
 const decodeVariables = decodeWith(Variables)
+
+/** Fails with one message that names everything that is wrong; succeeds if nothing is. */
+const failWith = (...problems: ReadonlyArray<string | undefined>): Result.Result<void, ConfigError> => {
+  const known = problems.filter((problem) => problem !== undefined)
+  return known.length === 0 ? Result.void : Result.fail(errorOf(known))
+}
+
+const errorOf = (problems: ReadonlyArray<string>) => new ConfigError({ reason: problems.join("; ") })
 
 /** Decodes the text of a config.json, and warns of each key that looks like a misspelt setting. */
 export const decodeConfig = (
@@ -185,24 +189,22 @@ export const decodeConfig = (
     const parsed = parseJsonFile(text)
     if ("reason" in parsed) return yield* Result.fail(new ConfigError(parsed))
     const given = parsed.value
-    // First, for it is the cause where a key is missing.
-    const key = unknownRuleKey(given)
-    if (key !== undefined) return yield* Result.fail(new ConfigError({ reason: key }))
-    const file = yield* decodeFile(given)
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
-    const config = configFrom(file, yield* decodeVariables(set), home)
+    const [file, variables] = [decodeFile(given), decodeVariables(set)]
     const unknown = unknownKeys(given)
     const misspelt = misspeltKeys(unknown)
-    const reason =
-      misspeltLimit(misspelt) ??
-      unknownKeyIn(unknown, "helpers") ??
-      unknownKeyIn(unknown, "mcp") ??
-      unknownKeyIn(unknown, "proxy") ??
-      teamProblem(file.team, given) ??
-      samePaths(config) ??
-      overlappingClients(config.otherSockets)
-    if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
+    // A key that is none comes first: it is the cause where another is missing.
+    yield* failWith(
+      ...unknownRuleKeys(given),
+      ...misspeltLimits(misspelt),
+      ...unknownKeysIn(unknown, /^(?:helpers|mcp|proxy)\./),
+      ...(Result.isFailure(file) ? file.failure : []),
+      ...(Result.isFailure(variables) ? variables.failure : [])
+    )
+    const settings = yield* Result.mapError(file, errorOf)
+    const config = configFrom(settings, yield* Result.mapError(variables, errorOf), home)
+    yield* failWith(teamProblem(settings.team, given), samePaths(config), overlappingClients(config.otherSockets))
     return { config, warnings: misspelt }
   })
 
@@ -304,16 +306,17 @@ export const unknownKeys = (given: unknown, above = "", shown = above): Readonly
   })
 }
 
-/** Names a key in a section that is none: what was meant by it would not apply. */
-const unknownKeyIn = (keys: ReadonlyArray<UnknownKey>, section: "helpers" | "mcp" | "proxy"): string | undefined => {
-  const unknown = keys.find(({ key }) => key.startsWith(`${section}.`))
-  const hint = unknown?.meant === undefined ? "see docs/settings.md" : `did you mean ${unknown.meant}?`
-  return unknown === undefined ? undefined : `${unknown.key} is not a setting: ${hint}`
-}
+/** Names the keys in these sections that are none: what was meant by them would not apply. */
+const unknownKeysIn = (keys: ReadonlyArray<UnknownKey>, sections: RegExp): ReadonlyArray<string> =>
+  keys.flatMap(({ key, meant }) =>
+    sections.test(key)
+      ? [`${key} is not a setting: ${meant === undefined ? "see docs/settings.md" : `did you mean ${meant}?`}`]
+      : []
+  )
 
-/** Names a key that looks like a misspelt setting without which the daemon would permit more. */
-const misspeltLimit = (warnings: ReadonlyArray<string>): string | undefined =>
-  warnings.find((warning) => /did you mean (policy|sockets|mcp)\?$/.test(warning))
+/** Names the keys that look like misspelt settings without which the daemon would permit more. */
+const misspeltLimits = (warnings: ReadonlyArray<string>): ReadonlyArray<string> =>
+  warnings.filter((warning) => /did you mean (policy|sockets|mcp)\?$/.test(warning))
 
 const misspeltKeys = (keys: ReadonlyArray<UnknownKey>): ReadonlyArray<string> =>
   keys.flatMap(({ key, meant }) => (meant === undefined ? [] : [`${key} is not a setting: did you mean ${meant}?`]))

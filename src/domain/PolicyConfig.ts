@@ -72,18 +72,18 @@ export const ruleFrom = (rule: typeof policyRule.Type): PolicyRule => ({
   reason: rule.reason ?? false
 })
 
-/** Names a key of a policy rule that is not one: without the key that was meant, the rule would permit more. */
-export const unknownRuleKey = (given: unknown): string | undefined => {
+/** Names the keys of policy rules that are none: without the key that was meant, a rule would permit more. */
+export const unknownRuleKeys = (given: unknown): ReadonlyArray<string> => {
   const rules: unknown = Reflect.get(Object(given), "policy")
-  if (!Array.isArray(rules)) return undefined
+  if (!Array.isArray(rules)) return []
   const keys = Object.keys(policyRule.fields)
-  return rules
-    .flatMap((rule: unknown, index) => {
-      const unknown = Object.keys(Object(rule)).find((key) => !keys.includes(key))
-      if (unknown === undefined) return []
-      const meant = closestMatch(unknown, keys)
-      const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`
-      return [`policy[${index}].${unknown} is not a key of a rule: ${hint}`]
-    })
-    .at(0)
+  return rules.flatMap((rule: unknown, index) =>
+    Object.keys(Object(rule))
+      .filter((key) => !keys.includes(key))
+      .map((unknown) => {
+        const meant = closestMatch(unknown, keys)
+        const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`
+        return `policy[${index}].${unknown} is not a key of a rule: ${hint}`
+      })
+  )
 }

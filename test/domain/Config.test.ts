@@ -131,7 +131,10 @@ describe("decodeConfig", () => {
     [{ polices: [{ secrets: ["a"] }] }, "polices is not a setting: did you mean policy?"],
     [{ sockts: [] }, "sockts is not a setting: did you mean sockets?"],
     [{ policy: [{ secrets: ["a"], client: ["c"] }] }, "policy[0].client is not a key of a rule: did you mean clients?"],
-    [{ policy: [null, { secret: ["a"] }] }, "policy[1].secret is not a key of a rule: did you mean secrets?"],
+    [
+      { policy: [null, { secret: ["a"] }] },
+      "policy[1].secret is not a key of a rule: did you mean secrets?; policy must be a list of at most 1000 rules, each a JSON object; policy[1].secrets must be a list of 1 to 100 globs"
+    ],
     [{ mcp: { tool: [] } }, "mcp.tool is not a setting: did you mean mcp.tools?"],
     [
       { mcp: { clients: { "codex*": { comands: [] } } } },
@@ -139,6 +142,20 @@ describe("decodeConfig", () => {
     ]
   ])("rejects %j, which would permit more than was meant", (settings, reason) => {
     assert.strictEqual(refusal(JSON.stringify(settings)), `config: ${reason}`)
+  })
+
+  it("names everything that is wrong in one message", () => {
+    const settings = {
+      polices: [],
+      policy: [{ secrets: ["*"], viaa: ["x"], clint: ["y"] }, { secrets: "a" }],
+      mcp: { tool: [] },
+      socket_mode: "0777",
+      helpers: { gti: {} }
+    }
+    const said = refusal(JSON.stringify(settings))
+    for (const key of ["polices", "policy[0].viaa", "policy[0].clint", "policy[1].secrets", "mcp.tool", "socket_mode"])
+      assert.include(said, `${key} `)
+    assert.include(said, "helpers.gti ")
   })
 
   it.each(keys)("changes only the path that %s names", (key) => {
