@@ -50,13 +50,18 @@ describe("the lockfile", () => {
 
 describe("the build", () => {
   const code = fs.readFileSync(path.resolve(import.meta.dirname, "../scripts/requireNode.cjs"), "utf8")
-  const requireNode = (version: string) => {
+  const requireNode = (version: string, isInstalled = true) => {
     let printed = ""
     const stderr = { write: (text: string) => void (printed += text) }
     const pretended = { versions: { node: version }, stderr, exitCode: 0 }
-    vm.runInNewContext(code, { process: pretended })
+    vm.runInNewContext(code, { process: pretended, require: () => ({ existsSync: () => isInstalled }), __dirname: "" })
     return [pretended.exitCode, printed]
   }
+
+  it("says that nothing is installed, in place of a failing import", () => {
+    for (const version of ["20.20.2", "24.0.0"])
+      assert.deepStrictEqual(requireNode(version, false), [1, "what the build needs is not installed\n  Run: npm ci\n"])
+  })
 
   it("says that Node is too old, and needs nothing newer for that", () => {
     assert.strictEqual(read("package.json").scripts.prebuild, "node scripts/requireNode.cjs")

@@ -7,6 +7,8 @@
 export interface SecretReference {
   readonly secret: string
   readonly member?: string | undefined
+  /** Where it is in a template. */
+  readonly line?: number
 }
 
 const pattern = String.raw`secret://([^\s{}#]+)(?:#([^\s{}#]+))?`
@@ -32,13 +34,13 @@ export const parseTemplate = (text: string): SecretTemplate => {
     const whole = new RegExp(String.raw`\{\{[ \t]*${pattern}[ \t]*\}\}`, "uy")
     whole.lastIndex = index
     const [all, secret, member] = whole.exec(text) ?? []
+    line += text.slice(counted, index).split("\n").length - 1
+    counted = index
     if (all === undefined || secret === undefined) {
-      line += text.slice(counted, index).split("\n").length - 1
-      counted = index
       malformed.push(line)
       continue
     }
-    parts.push(text.slice(at, index), { secret, member })
+    parts.push(text.slice(at, index), { secret, member, line })
     at = index + all.length
   }
   return { parts: [...parts, text.slice(at)].filter((part) => part !== ""), malformed }
@@ -47,6 +49,19 @@ export const parseTemplate = (text: string): SecretTemplate => {
 /** Formats a reference as it is written. */
 export const referenceText = ({ member, secret }: SecretReference): string =>
   `secret://${secret}${member === undefined ? "" : `#${member}`}`
+
+/** Returns why a value has not a member that was referred to. */
+export const withoutMember = (value: string): string =>
+  isObject(value) ? "the value is JSON without that member as text, number or boolean" : "the value is no JSON object"
+
+const isObject = (value: string): boolean => {
+  try {
+    const parsed: unknown = JSON.parse(value)
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)
+  } catch {
+    return false
+  }
+}
 
 /** Returns a member of a value that is JSON, as it is written there: a text, a number or a boolean; undefined if there is none. */
 export const memberOf = (value: string, member: string): string | undefined => {

@@ -2,7 +2,7 @@
  * References to secrets: alone, and in a template.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { parseReference, parseTemplate, referredValue } from "../../src/domain/reference.ts"
+import { parseReference, parseTemplate, referredValue, withoutMember } from "../../src/domain/reference.ts"
 
 describe("a reference", () => {
   it.each([
@@ -37,6 +37,9 @@ describe("a reference", () => {
       []
     )
     assert.isUndefined(referredValue({ member: "user" }, "no JSON"))
+    assert.match(withoutMember(value), /^the value is JSON without that member/)
+    for (const other of ["no JSON", "[1]", "null"])
+      assert.strictEqual(withoutMember(other), "the value is no JSON object")
     assert.strictEqual(referredValue({ member: undefined }, "no JSON"), "no JSON")
   })
 })
@@ -49,9 +52,9 @@ describe("a template", () => {
     assert.deepStrictEqual(malformed, [])
     assert.deepStrictEqual(parts, [
       "a: ",
-      { secret: "db", member: undefined },
+      { secret: "db", member: undefined, line: 1 },
       "\nb: ",
-      { secret: "j", member: "k" },
+      { secret: "j", member: "k", line: 2 },
       "{{ op://x/y }} {{ other }} secret://c\n"
     ])
   })

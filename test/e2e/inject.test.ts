@@ -85,7 +85,7 @@ describe("secrets inject", { concurrent: true }, () => {
         [
           "{{ secret://token }} {{ secret://token#member }}",
           1,
-          "secret://token#member: the value is no JSON object with that member as text, number or boolean"
+          "secret://token#member: the value is no JSON object\n  in "
         ],
         ["{{ secret://token }}\n{{ secret://a b }}", 1, "no reference in line 2\n"],
         ["{{ secret://a b }} {{ secret:// }}\n{{ secret://a b }}", 1, "no reference in line 1, 2\n"]
@@ -143,7 +143,7 @@ describe("secrets exec --env-file", { concurrent: true }, () => {
       const { secrets, write } = yield* setup
       const cases = [
         ["A=secret://nothing\n", 4, 'secret "nothing": secret not found'],
-        ["A=secret://token#x\n", 1, "secret://token#x: the value is no JSON object with that member"],
+        ["A=secret://token#x\n", 1, "secret://token#x: the value is no JSON object\n  in "],
         ["A=secret://\n", 1, "the value of A is no reference"],
         ["LD_PRELOAD=/tmp/x.so\n", 1, "LD_PRELOAD controls which programs run"]
       ] as const

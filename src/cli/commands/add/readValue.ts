@@ -143,8 +143,14 @@ const decode = (bytes: Uint8Array, what: string, fix: string): Effect.Effect<str
 /** Reads a whole file; `fix` is the hint for one that is not UTF-8. `-` is a file name; standard input is read when no file is named. */
 export const readText = (file: string, fix = encodeBinary): Effect.Effect<string, CommandError> =>
   readPath(file).pipe(
-    Effect.mapError((error) =>
-      unusable(`cannot read ${escapeValue(file)}: ${fileErrorText(error)}`, unreadableHint(file, reasonOf(error)))
+    Effect.mapError(
+      (error) =>
+        new CommandError({
+          message: `cannot read ${escapeValue(file)}: ${fileErrorText(error)}`,
+          code: "io_error",
+          fix: unreadableHint(file, reasonOf(error)),
+          exitStatus: exitStatus.failed
+        })
     ),
     Effect.flatMap((bytes) => decode(bytes, escapeValue(file), fix))
   )

@@ -48,6 +48,7 @@ export const cleanupCommand = defineCommand({
     "say so: `secrets-managed: true`, and a `secrets-ttl:`. Of a format without comments, the state directory has a record, until",
     "the file is changed. Skips node_modules and .git.",
     "A revoked lease does not shorten that time; --all removes these files whatever their time.",
+    "No lease ends with its file: secrets revoke does that.",
     "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",
     "",
     "Exit status: 0 done, 9 some files could not be read or removed, 130 after Ctrl-C."
@@ -59,6 +60,9 @@ export const cleanupCommand = defineCommand({
     }
     if (args.flag("watch") && args.flag("dry-run")) {
       return yield* failUsage("--watch and --dry-run exclude each other", "Use one of them")
+    }
+    if (args.option("interval") !== undefined && !args.flag("watch")) {
+      return yield* failUsage("--interval requires --watch", "Add --watch, or omit it")
     }
     const interval = parseSpelledDuration(args.option("interval") ?? defaultInterval)
     if (Result.isFailure(interval) || interval.success < second) {

@@ -91,7 +91,12 @@ export const injectCommand = defineCommand({
     const request = {
       daemon,
       clientId,
-      secrets: references.map((one) => ({ ...one, variable: referenceText(one), ttl })),
+      secrets: references.map((one) => ({
+        ...one,
+        variable: referenceText(one),
+        ttl,
+        place: `${source === "-" ? "standard input" : source}, line ${one.line}`
+      })),
       origin: originOf({ via: "env" }, args.option("reason")),
       waitUntil: yield* endOfWait(args.option("approval-wait"))
     }

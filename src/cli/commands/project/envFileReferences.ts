@@ -41,7 +41,7 @@ export const readEnvFiles = Effect.fnUntraced(function* (files: ReadonlyArray<st
       secrets.delete(name)
       plain.delete(name)
       if (reference === undefined) plain.set(name, { name, value })
-      else secrets.set(name, { ...reference, variable: name, ttl })
+      else secrets.set(name, { ...reference, variable: name, ttl, place: `${file}, ${name}` })
     }
     if (problems.length > 0) return yield* wrongFile(file, problems)
   }

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import { type EnvVariable, variablePattern } from "../../../domain/envFile.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { referenceText, referredValue } from "../../../domain/reference.ts"
+import { referenceText, referredValue, withoutMember } from "../../../domain/reference.ts"
 import { type Timestamp, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -184,14 +184,15 @@ const leaseOne = (
       const wrong = leased.filter(({ isMissing }) => isMissing)
       return wrong.length === 0
         ? Effect.succeed(leased)
-        : Effect.andThen(revokeLeases(daemon, wrong.slice(0, 1)), Effect.fail(noMember(wrong[0])))
+        : Effect.andThen(revokeLeases(daemon, wrong.slice(0, 1)), Effect.fail(noMember(wrong[0], value)))
     })
   )
 }
 
-const noMember = (reference: RequestedSecret | undefined): CommandError =>
+const noMember = (reference: RequestedSecret | undefined, value: string): CommandError =>
   new CommandError({
-    message: `${escapeValue(reference === undefined ? "" : referenceText(reference))}: the value is no JSON object with that member as text, number or boolean`,
+    message: `${escapeValue(reference === undefined ? "" : referenceText(reference))}: ${withoutMember(value)}`,
+    why: reference?.place === undefined ? undefined : `in ${escapeValue(reference.place)}`,
     fix: "Correct the reference, or the value with: secrets update NAME",
     code: "data_error",
     exitStatus: exitStatus.failed

@@ -44,6 +44,8 @@ export interface RequestedSecret {
   readonly ttl: string
   /** The member of the value, which is JSON; the whole value if undefined. */
   readonly member?: string | undefined
+  /** Where a file refers to it. */
+  readonly place?: string
 }
 
 export type RequestedSecrets =

@@ -130,6 +130,9 @@ describe("a value that is missing or not text", () => {
       assert.strictEqual(yield* hintFor({ value: "" }), "Leave --value out: the value is then asked for")
       assert.strictEqual(yield* hintFor({ file }), "Name a file that is not empty")
       assert.strictEqual(yield* hintFor({ file: directory }), "It is a directory: name a file. Nothing was changed")
+      // As of any other file that a command line names.
+      const missing = yield* Effect.flip(valueFromArgs(argsOf({ file: path.join(directory, "none") }), "key"))
+      assert.deepInclude(missing, { code: "io_error", exitStatus: 1 })
       assert.strictEqual(yield* hintFor({ file: "-" }), "For standard input name /dev/stdin. Nothing was changed")
     })
   )

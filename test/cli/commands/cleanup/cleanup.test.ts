@@ -52,6 +52,13 @@ const output = Effect.acquireRelease(
 )
 
 describe("secrets cleanup", () => {
+  it.effect("takes --interval with --watch alone", () =>
+    Effect.gen(function* () {
+      const { exitStatus, message } = yield* Effect.flip(run(yield* tree({}), "--interval", "5m"))
+      assert.deepStrictEqual([message, exitStatus], ["--interval requires --watch", 2])
+    })
+  )
+
   it.effect("removes all files that env wrote where that is asked for, and no other", () =>
     Effect.gen(function* () {
       const root = yield* tree({ ".env": over, "deep/.env.local": over, ".env.mine": "TOKEN='x'\n" })
