@@ -137,7 +137,7 @@ export const refusals = {
   LockNotKept: rejected(disk),
   StoreUnreadable: rejected("Restore that file, then unlock the store"),
   AmbiguousLease: rejected("Give more of the id: secrets leases --json has all of it"),
-  LeaseNotFound: notFound("See the active leases: secrets leases"),
+  LeaseNotFound: notFound("Give four characters of its id or more: secrets leases"),
   TooManyLeases: rejected("End some: secrets revoke --all, or raise max_active_leases in config.json"),
   RunNotFound: notFound("See what runs: secrets runs"),
   TooManyRuns: rejected("Wait until some programs have ended: secrets runs"),

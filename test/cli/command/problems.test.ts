@@ -132,7 +132,7 @@ describe("a refusal", () => {
       assert.match(fix, /^[A-Z]/, tag)
       assert.notMatch(fix, /^(It|The|Nothing) |[.!] [A-Z]|\.$/, tag)
     }
-    assert.match(refusals.LeaseNotFound.fix, /secrets leases/)
+    assert.match(refusals.LeaseNotFound.fix, /^Give four characters of its id or more: secrets leases$/)
   })
 
   for (const [code, tag, status] of [

@@ -13,6 +13,7 @@ import type { Config } from "../../../domain/Config.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { Output, Problem } from "../../command/Output.ts"
+import { explainAccess } from "../../command/ownership.ts"
 import { table } from "../../terminal/table.ts"
 
 export const auditVerifyReport = Effect.fnUntraced(function* (config: Config, expected: string | undefined) {
@@ -90,9 +91,15 @@ const damaged = ({ findings }: AuditReport): Problem => {
   }
 }
 
-export const unreadableLog = ({ code, message }: FileError): CommandError =>
+export const unreadableLog = ({ code, message, path: denied }: FileError): CommandError =>
   new CommandError(
     code === "EACCES"
-      ? { message, code: "io_error", fix: "Run this as the daemon's user", exitStatus: exitStatus.permission }
+      ? explainAccess({
+          message,
+          code: "io_error",
+          fix: "Run this as the daemon's user",
+          exitStatus: exitStatus.permission,
+          denied
+        })
       : { message, code: "io_error", fix: "Check the file and its directory", exitStatus: exitStatus.failed }
   )

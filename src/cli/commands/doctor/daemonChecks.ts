@@ -15,6 +15,7 @@ import { build, version } from "../../../version.ts"
 import { explainAbsent } from "../../command/failedProblem.ts"
 import { explainAccess } from "../../command/ownership.ts"
 import { clientProblem } from "../../command/problems.ts"
+import { restartHint } from "../../command/restartHint.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 import { describeProgram } from "../version.ts"
 import { type Finding, note, ok, warning, wrong } from "./Check.ts"
@@ -98,7 +99,7 @@ export const checkDaemon = Effect.fnUntraced(function* ({ args, daemon }: Examin
       : warning(
           `${unclean.crash_loop ? "crash loop: " : ""}${counted(unclean.count, "unclean start")} within a day`,
           unclean.last_reason,
-          running?.started_by === "hand" ? "Read what secrets serve printed" : "See its log: secrets daemon logs"
+          running?.started_by === "supervisor" ? "See its log: secrets daemon logs" : "Read what secrets serve printed"
         ),
     leases.unreadable === 0
       ? undefined
@@ -111,7 +112,7 @@ export const checkVersion = ({ daemon }: Examined): Findings =>
   Effect.sync(() => {
     if (Result.isFailure(daemon)) return []
     const { process: running } = daemon.success
-    const fix = "Restart it with this version: secrets daemon restart"
+    const fix = `Restart it with this version: ${restartHint(running?.started_by)}`
     if (running === undefined)
       return [warning(`the daemon does not report its version; this command is ${version}`, undefined, fix)]
     if (running.version !== version)

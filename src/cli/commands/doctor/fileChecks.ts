@@ -151,16 +151,16 @@ export const checkStore = Effect.fnUntraced(function* ({ config: { identityPath,
   const locked = fs.existsSync(lockFilePath(secretsPath))
     ? [warning("it is locked: no lease and no change", undefined, "Unlock it in a terminal: secrets unlock")]
     : []
+  const backup = fs.existsSync(`${secretsPath}.bak`) ? `; ${secretsPath}.bak is the store before the last change` : ""
   if (identity === undefined && store === undefined)
     return [note("there is no store yet", secretsPath, "Start the daemon, which creates it: secrets serve"), ...locked]
   if (identity === undefined)
     return [wrong("its key is missing", identityPath, "Restore identity.age from your copy"), ...locked]
   if (store === undefined) {
-    const fix = `Restore it; ${secretsPath}.bak, if it exists, is the store before the last change`
-    return [wrong("it is missing, although its key exists", secretsPath, fix), ...locked]
+    return [wrong("it is missing, although its key exists", secretsPath, `Restore it${backup}`), ...locked]
   }
   const opens = (yield* keyThatOpens(identity, store)) !== undefined
-  const fix = `Restore a good copy, with its identity.age; ${secretsPath}.bak is the store before the last change`
+  const fix = `Restore a good copy, with its identity.age${backup}`
   return [opens ? ok("its key opens it") : wrong("its key does not open it", secretsPath, fix), ...locked]
 })
 

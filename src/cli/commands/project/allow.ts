@@ -59,7 +59,7 @@ export const allowCommand = defineCommand({
     const isDry = args.flag("dry-run")
     const [named] = args.positionals
     if (!args.flag("recursive")) {
-      const project = yield* findProject(yield* workingDirectory, named)
+      const project = yield* findProject(yield* workingDirectory, named, "name it: secrets allow PATH")
       yield* rejectForeign(project, named)
       if (!isDry) yield* allowProject(recorder, project)
       const { file, hash } = project

@@ -43,20 +43,24 @@ export interface Project {
   readonly link: VercelLink | undefined
 }
 
-/** Finds and reads the project file: `named`, which may be its directory, or else the nearest one from `from` upwards. */
-export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
+/**
+ * Finds and reads the project file: `named`, which may be its directory, or else the nearest one from `from` upwards. Where
+ * there is none, the hint proposes `instead`.
+ */
+export const findProject = Effect.fnUntraced(function* (
+  from: string,
+  named: string | undefined,
+  instead = "name a secret: --secret NAME"
+) {
   if (named === undefined && isNotUtf8(from)) {
     return yield* failUsage(
       `the path of this directory is not UTF-8 text, so no ${projectFileName} can be used in it`,
-      "Rename the directory, or name a secret: --secret NAME"
+      `Rename the directory, or ${instead}`
     )
   }
   const found = named === undefined ? search(from) : fileIn(path.resolve(named))
   if (found === undefined) {
-    return yield* failUsage(
-      `no ${projectFileName} in ${escapeValue(from)} or above it`,
-      "Create one, or name a secret: --secret NAME"
-    )
+    return yield* failUsage(`no ${projectFileName} in ${escapeValue(from)} or above it`, `Create one, or ${instead}`)
   }
   return yield* readProject(found)
 })

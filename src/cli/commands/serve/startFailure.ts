@@ -46,7 +46,9 @@ const fileFailure = (message: string, cause: AgeError | AuditLogError["cause"]):
   const code = cause._tag === "FileError" ? cause.code : "other"
   const hint = wrongPaths.has(code)
     ? "Move that away, or name another path in config.json"
-    : "Check the permissions and the free space there"
+    : code === "ENOENT"
+      ? "Create the directory, or name another path in config.json"
+      : "Check the permissions and the free space there"
   const problem = { message, code: "io_error", fix: hint, exitStatus: exitStatus.cannotCreate }
   const isDenied = cause._tag === "FileError" && ["EACCES", "EPERM"].includes(code) && isAbsolute(cause.path)
   return new CommandError(isDenied ? explainAccess({ ...problem, denied: cause.path }) : problem)

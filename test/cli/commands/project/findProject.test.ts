@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { vi } from "vitest"
+import { allowCommand } from "../../../../src/cli/commands/project/allow.ts"
 import { findProject, rejectForeign } from "../../../../src/cli/commands/project/findProject.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
@@ -21,6 +22,21 @@ const usable = (from: string, named: string | undefined) =>
   Effect.tap(findProject(from, named), (project) => rejectForeign(project, named))
 
 describe("a project file", () => {
+  it.live("that is missing has the hint of the command that looks for it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const hintOf = () => Effect.map(Effect.flip(findProject(directory, undefined)), ({ fix }) => fix)
+      assert.strictEqual(yield* hintOf(), "Create one, or name a secret: --secret NAME")
+      const working = vi.spyOn(process, "cwd").mockReturnValue(directory)
+      yield* Effect.addFinalizer(() => Effect.sync(() => working.mockRestore()))
+      const parsed = allowCommand.parse([])
+      assert.isTrue(parsed.kind === "run")
+      if (parsed.kind !== "run") return
+      const { fix } = yield* Effect.flip(parsed.run())
+      assert.strictEqual(fix, "Create one, or name it: secrets allow PATH")
+    })
+  )
+
   it.live("is used only if it is named when another user owns it or a link to it", () =>
     Effect.gen(function* () {
       const isRoot = process.getuid?.() === 0

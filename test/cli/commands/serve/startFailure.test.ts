@@ -28,6 +28,9 @@ describe("a start that fails at a file", () => {
       const mine = startFailure(new FileError({ operation: "read", path: "/x", cause: denied }))
       assert.strictEqual(mine.message, "cannot read /x: EACCES: permission denied")
       assert.strictEqual(full.fix, "Check the permissions and the free space there")
+      const gone = Object.assign(new Error("ENOENT: no such file or directory, open"), { code: "ENOENT", errno: -2 })
+      const nowhere = startFailure(new FileError({ operation: "open", path: "/no/such/audit.log", cause: gone }))
+      assert.strictEqual(nowhere.fix, "Create the directory, or name another path in config.json")
     })
   )
 
