@@ -3,7 +3,7 @@
  * the commands.
  */
 import { fileURLToPath } from "node:url"
-import { alsoOf } from "../src/cli/command/aliases.ts"
+import { alsoOf } from "../src/cli/command/help.ts"
 import { type Flags, type CommandSpec, globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { refusals } from "../src/cli/command/problems.ts"

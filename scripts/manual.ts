@@ -2,7 +2,7 @@
  * Generates the manual page docs/secrets.1, in mdoc, from the specs of the commands.
  */
 import { fileURLToPath } from "node:url"
-import { alsoOf } from "../src/cli/command/aliases.ts"
+import { alsoOf } from "../src/cli/command/help.ts"
 import { type Flag, type Flags, type CommandSpec, globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { blocksOf } from "./blocks.ts"

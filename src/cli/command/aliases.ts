@@ -16,13 +16,6 @@ const aliases: Readonly<Record<string, readonly [name: string, ...flags: Readonl
 export const resolveAlias = (given: string): readonly [name: string, ...flags: ReadonlyArray<string>] =>
   (Object.hasOwn(aliases, given) ? aliases[given] : undefined) ?? [given]
 
-/** Returns what other names of a command do, for its documents. */
-export const alsoOf = (name: string): ReadonlyArray<string> =>
-  aliasesOf(name).map((alias) => {
-    const [, ...flags] = resolveAlias(alias)
-    return `secrets ${[alias, ...(flags.length === 0 ? [] : [`(with ${flags.join(" ")})`])].join(" ")}`
-  })
-
 /** Returns the other names of a command. */
 export const aliasesOf = (name: string): ReadonlyArray<string> =>
   Object.keys(aliases).filter((alias) => aliases[alias]?.[0] === name)

@@ -2,9 +2,16 @@
  * The help: of a command, and the overview of all of them; as text, and with --json as a tree.
  */
 import { wrapBehind, wrapText } from "../../domain/wrapText.ts"
-import { aliasesOf, alsoOf } from "./aliases.ts"
+import { aliasesOf, resolveAlias } from "./aliases.ts"
 import { allFlags, type CommandSpec, type Flag, type Flags, usageOf } from "./Command.ts"
 import type { Output } from "./Output.ts"
+
+/** Returns what other names of a command do, for its documents. */
+export const alsoOf = (name: string): ReadonlyArray<string> =>
+  aliasesOf(name).map((alias) => {
+    const [, ...flags] = resolveAlias(alias)
+    return `secrets ${[alias, ...(flags.length === 0 ? [] : [`(with ${flags.join(" ")})`])].join(" ")}`
+  })
 
 export const commandHelp = (spec: CommandSpec<Flags>): Output => ({ lines: helpOf(spec), result: specTree(spec) })
 
