@@ -5,7 +5,7 @@
 const spelledUnits =
   /(\d+(?:\.\d*)?|\.\d+)[ ]?(?:(w|weeks?)|(d|days?)|(h|hrs?|hours?)|(m|mins?|minutes?)|(?:s|secs?|seconds?))(?![a-z])[ ]?/g
 
-const goDuration = /^\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/
+const goDuration = /^\+?((\d+\.?\d*|\.\d+)([num\u00b5\u03bc]?s|[mh]))+$/
 
 /** Returns what is wrong with a --ttl that the daemon would misread or explain in words of its own; undefined for others. */
 export const ttlProblem = (text: string): string | undefined => {

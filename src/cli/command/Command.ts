@@ -32,8 +32,7 @@ export interface Flag {
 export type Completion = "secret" | "client" | "lease" | "route" | "routes" | "file" | ReadonlyArray<string>
 
 /** Returns whether an argument names something in the daemon, where nothing has an empty name. */
-const isName = (completes: Completion | undefined): boolean =>
-  completes === "secret" || completes === "client" || completes === "lease"
+const isName = (completes: Completion | undefined): boolean => /^(secret|client|lease)$/.test(`${completes}`)
 
 export type Flags = Readonly<Record<string, Flag>>
 
@@ -153,10 +152,10 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   }
   const options = (name: string) => values.get(name) ?? []
   if (positionals[0] === "" && isName(spec.completes)) {
-    return usage(`the name of a ${spec.completes} cannot be empty`, `Usage: ${usageOf(spec)}`)
+    return usage(`the name of a ${spec.completes} cannot be empty`, "Name it")
   }
   const empty = [...values].find(([name, given]) => given.includes("") && isName(flags[name]?.completes))
-  if (empty !== undefined) return usage(`--${empty[0]} cannot be empty`, "Omit it, or give it a value")
+  if (empty !== undefined) return usage(`--${empty[0]} cannot be empty`, "Name it")
   const parsed = {
     positionals,
     option: (name: string) => options(name).at(-1) ?? variableOf(flags[name]),

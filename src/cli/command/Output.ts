@@ -90,7 +90,7 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
 /** Writes to standard error. What cannot be written, as on a full disk, does not change the exit status. */
 const printError = (text: string): void => {
   isStreaming = true
-  if (process.stderr.listenerCount("error") === 0) process.stderr.on("error", () => undefined)
+  process.stderr.on("error", () => {})
   process.stderr.write(text)
 }
 
