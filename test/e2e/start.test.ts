@@ -213,6 +213,20 @@ describe("a refused start", () => {
     })
   )
 
+  it.live("exits with status 73 if the state directory is one of other files, and leaves its mode", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      fs.mkdirSync(stateIn(home))
+      fs.writeFileSync(path.join(stateIn(home), "hosts"), "")
+      fs.chmodSync(stateIn(home), 0o755)
+      const ended = yield* serve(home)
+      assert.strictEqual(ended.status, 73)
+      assert.include(ended.stderr, "holds other files, and is accessible to other users")
+      assert.strictEqual(fs.statSync(stateIn(home)).mode & 0o777, 0o755)
+      assert.deepStrictEqual(fs.readdirSync(stateIn(home)), ["hosts"])
+    })
+  )
+
   for (const [what, text, message] of [
     ["is not JSON", "{", "the file is not JSON"],
     ["has an invalid TTL", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a positive duration"],

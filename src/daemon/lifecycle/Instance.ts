@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import { fileNames } from "../../domain/settingDefaults.ts"
 import type { RunHistory } from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { modeHint } from "../../process/pathOwners.ts"
@@ -144,11 +145,30 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
     })
   }
   yield* checkOwners(paths.directories)
+  if ((found.mode & 0o077) !== 0 && (yield* isOfOthers(paths))) {
+    return yield* new StartError({
+      reason: `the state directory ${paths.directory} holds other files, and is accessible to other users`,
+      fix: 'Set "directory" in config.json to a directory of its own',
+      exitStatus: exitStatus.cannotCreate
+    })
+  }
   if (yield* tightenMode(paths.directory, 0o700)) {
     yield* Effect.logWarning(`${paths.directory} was accessible to other users; its mode is now 0700`)
   }
   return yield* Effect.catchTag(holdLock(paths.lock), "LockHeld", ({ owner }) => rejectServed(paths, owner))
 })
+
+/** Returns whether a directory has files, and none of a daemon: as /etc has, whose mode must stay. */
+const isOfOthers = ({ directory, lock, run, runs, sockets, store }: InstancePaths) => {
+  const own = [lock, run, runs, ...store, ...sockets.map((socket) => socket.path)].map((file) => path.basename(file))
+  const known = new Set([configName, ...Object.values(fileNames), ...own])
+  return attemptSync("list", directory, () => {
+    // A file system of its own, such as a volume of a container, begins with this.
+    const names = fs.readdirSync(directory).filter((name) => name !== "lost+found")
+    return names.length > 0 && !names.some((name) => known.has(name))
+  })
+}
+const configName = "config.json"
 
 /** Rejects a directory whose lock is held. A file system without locks refuses them as if another process had them. */
 export const rejectServed = Effect.fn("rejectServed")(function* (paths: InstancePaths, owner: number | undefined) {
