@@ -10,7 +10,6 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Observation, type ServiceStatus, assess } from "../../../service/assess.ts"
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
 import { unloadedJob } from "../../../service/Supervisor.ts"
-import { hangHint } from "../../command/absence.ts"
 import type { Problem } from "../../command/Output.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { probeDaemon } from "./probeDaemon.ts"
@@ -35,7 +34,11 @@ export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs, know
     const answer = known?.socketPath === socketPath ? known.answer : yield* probeDaemon(socketPath)
     // A doctor reports it by itself, and the settings of the command line are not those of the system's service.
     const isAsked = known === undefined && answer === undefined && supervisor.scope === "user"
-    const hangFix = isAsked ? yield* Effect.promise(() => hangHint(args, socketPath)) : undefined
+    const hangFix = isAsked
+      ? yield* Effect.promise(() =>
+          import("../../command/absence.ts").then(({ hangHint }) => hangHint(args, socketPath))
+        )
+      : undefined
     return { socketPath, runtime, expected, answer, hangFix }
   })
   // Concurrently: the supervisor's tool takes as long as all the rest.
