@@ -59,7 +59,7 @@ export const listLines = (found: ExposedReply, now: number): ReadonlyArray<strin
   return [
     ...(rows.length === 0
       ? ["nothing was handed out"]
-      : table(head, rows, { whole: head.slice(1), sentences: ["TO CHANGE IT"] })),
+      : table(head, rows, { whole: head.slice(1, -1), sentences: ["TO CHANGE IT"] })),
     ...(left > 0 ? [`and ${left} more`] : []),
     ...(found.secrets.some(({ rotated_since }) => rotated_since)
       ? [
