@@ -7,8 +7,10 @@ import type * as net from "node:net"
 export const join = (client: net.Socket, far: net.Socket): void => {
   const breakOff = () => {
     far.destroy()
+    // It has all of the answer. A reset during its shutdown fails, and leaves the socket open for ever.
+    if (client.writableEnded) client.destroySoon()
     // There is no reset on a Unix socket.
-    if (client.remoteAddress === undefined) client.destroy()
+    else if (client.remoteAddress === undefined) client.destroy()
     else client.resetAndDestroy()
   }
   far.on("error", breakOff)
