@@ -62,7 +62,7 @@ describe("a permission problem", () => {
 })
 
 describe("a connection problem", () => {
-  it("names what is not a socket, whatever the system's reason", () => {
+  it("names what is not a socket, for each reason of the system", () => {
     for (const code of ["ECONNREFUSED", "EACCES"]) {
       const { exitStatus, message } = connectProblem({ code, socketPath: "/etc/passwd" })
       assert.strictEqual(message, "cannot connect to the daemon: /etc/passwd is not a socket")

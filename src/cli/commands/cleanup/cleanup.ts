@@ -47,7 +47,7 @@ export const cleanupCommand = defineCommand({
     "Removes files below PATH that secrets env or secrets inject wrote, when their secrets have expired. The comments at the top",
     "say so: `secrets-managed: true`, and a `secrets-ttl:`. Of a format without comments, the state directory has a record, until",
     "the file is changed. Skips node_modules and .git.",
-    "A revoked lease does not shorten that time; --all removes these files whatever their time.",
+    "A revoked lease does not shorten that time; --all removes these files at once.",
     "No lease ends with its file: secrets revoke does that.",
     "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",
     "",

@@ -12,6 +12,7 @@ import { stopUnmanaged } from "../../../../src/cli/commands/service/stopUnmanage
 import { holdLock } from "../../../../src/daemon/files/fileLock.ts"
 import { returnsNever } from "../../../../src/rpc/client/client.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
+import { silentDaemon } from "../../../support/silentDaemon.ts"
 
 /** A process whose arguments are those of a daemon, as far as `ps` shows. */
 const lookalike = Effect.acquireRelease(
@@ -55,16 +56,7 @@ describe("a stop without a supervisor", () => {
 
   it.live("fails on a daemon that does not answer, which is not one that is not there", () =>
     Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const [socketPath, config] = [path.join(directory, "s"), path.join(directory, "config.json")]
-      fs.writeFileSync(config, JSON.stringify({ directory, socket_path: socketPath }))
-      yield* Effect.acquireRelease(
-        Effect.callback<net.Server>((resume) => {
-          const server = net.createServer()
-          server.listen(socketPath, () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.sync(() => server.close())
-      )
+      const { directory, socketPath, config } = yield* silentDaemon
       const args = { option: (flag: string) => (flag === "config" ? config : undefined) }
       const stopping = Effect.flip(stopUnmanaged(args, { socketPath, timeout: Duration.millis(50) }))
       assert.deepInclude(yield* stopping, { message: "the daemon did not reply within 0.05 s", exitStatus: 6 })
