@@ -159,7 +159,7 @@ const locked = (since: string | undefined): Problem | undefined =>
 const otherVersion = (daemon: { readonly version?: string; readonly build?: string | undefined } | undefined) => {
   if (daemon !== undefined && (daemon.version ?? version) === version && (daemon.build ?? build) === build) return []
   const older = daemon === undefined ? "; the daemon is older" : ""
-  return [`command       version ${version} (build ${build})${older}; to serve with it: secrets daemon restart`]
+  return [`command       version ${version} (build ${build})${older}; restart the daemon to serve with it`]
 }
 
 /** Returns what identifies the build, which the version alone does not. */

@@ -23,7 +23,7 @@ const said = (more: object | undefined) =>
 
 describe("secrets status", () => {
   it("says that the daemon is of another version or build, and how to change that", () => {
-    const line = `command       version ${version} (build ${build}); to serve with it: secrets daemon restart`
+    const line = `command       version ${version} (build ${build}); restart the daemon to serve with it`
     for (const other of [{ version: "0.9.0" }, { build: "another" }])
       assert.deepStrictEqual(said({ ...diagnostics, ...other }), [line])
     assert.deepStrictEqual(said(undefined), [line.replace(")", "); the daemon is older")])
