@@ -32,7 +32,8 @@ export interface Flag {
 export type Completion = "secret" | "client" | "lease" | "route" | "routes" | "file" | ReadonlyArray<string>
 
 /** Returns whether an argument names something in the daemon, where nothing has an empty name. */
-const isName = (completes: Completion | undefined): boolean => /^(secret|client|lease)$/.test(`${completes}`)
+const isName = (completes: Completion | undefined): boolean =>
+  completes === "secret" || completes === "client" || completes === "lease"
 
 export type Flags = Readonly<Record<string, Flag>>
 
