@@ -21,6 +21,8 @@ const seconds = Number(process.env["SECONDS_EACH"] ?? 1)
 /** Every pair already holds a lease, so each acquire replaces one: the usual case, and the more expensive one. */
 const pairs = 1_000
 const counts = [1, 8, 32, 128]
+/** How many clients open a connection for each acquire. */
+const freshCounts = [1, 8]
 
 const measured = new Map<string, Array<Outcome>>()
 const floors = { perSecond: [] as number[], p50: [] as number[], echo: [] as number[] }
@@ -35,8 +37,8 @@ const middle = (name: string, key: keyof Outcome): number => median((measured.ge
 
 const bytesOfLog = (directory: string): number => fs.statSync(path.join(directory, "audit.log")).size
 
-const rows = (kind: "acquire" | "mix" | "bare" | "predecessor") =>
-  counts.map((connections) => ({
+const rows = (kind: "acquire" | "mix" | "bare" | "predecessor" | "fresh" | "bare fresh", at = counts) =>
+  at.map((connections) => ({
     connections,
     "per second": Math.round(middle(`${kind} ${connections}`, "perSecond")),
     "p50 ms": rounded(middle(`${kind} ${connections}`, "p50"), 3),
@@ -74,6 +76,10 @@ const report = (bytes: number, hasPredecessor: boolean): void =>
     acquire: rowsWithRatios("acquire"),
     mix: rowsWithRatios("mix"),
     "bare server": rows("bare"),
+    "a connection for each": rows("fresh", freshCounts).map((row) => ({
+      ...row,
+      "of the bare server": rounded(row["per second"] / middle(`bare fresh ${row.connections}`, "perSecond"))
+    })),
     ...(hasPredecessor && { [predecessor]: rows("predecessor") })
   })
 
@@ -84,6 +90,8 @@ await withServer("echo", (echo) =>
         const { directory, socket } = daemon
         const ask = (target: string, connections: number, kind: "acquire" | "mix", warmUp = 200) =>
           runLoad({ socket: target, connections, seconds, warmUp, kind, pairs })
+        const visit = (target: string, connections: number) =>
+          runLoad({ socket: target, connections, seconds, warmUp: 200, kind: "acquire", pairs, fresh: true })
         // Every pair holds a lease from here on, and V8 has compiled the code.
         await runLoad({ socket, connections: 32, answers: 10 * pairs, kind: "acquire", pairs, order: "sequence" })
         await ask(bare, 32, "acquire", 10_000)
@@ -106,6 +114,10 @@ await withServer("echo", (echo) =>
             add(ratios, `p50 ${connections}`, own.p50 / (raw.p50 + trip.p50))
             add(ratios, `acquire ${connections}`, own.perSecond / raw.perSecond)
             add(ratios, `mix ${connections}`, mix.perSecond / raw.perSecond)
+          }
+          for (const connections of freshCounts) {
+            add(measured, `fresh ${connections}`, await visit(socket, connections))
+            add(measured, `bare fresh ${connections}`, await visit(bare, connections))
           }
         }
         report(bytes, go !== undefined)

@@ -27,6 +27,8 @@ export interface Load {
   readonly clients?: string
   /** An hour by default. */
   readonly ttl?: string
+  /** Whether each request has a connection of its own, as those of a command; its wait begins before that. */
+  readonly fresh?: boolean
   /** The pause between an answer and the next request. */
   readonly pauseMillis?: number
 }
@@ -92,15 +94,16 @@ const generate = async (load: Load): Promise<Outcome> => {
       ? answered >= warmUp + (load.answers ?? 0)
       : answered >= warmUp && performance.now() >= begun + load.seconds * 1000
 
-  const connect = () =>
+  const connect = (): Promise<void> =>
     new Promise<void>((resolve, reject) => {
+      const begunAt = performance.now()
       const socket = net.connect(load.socket)
       const held: Array<string> = []
       let from = 0
       let rest = ""
       const ask = () => {
         const text = request(held)
-        from = performance.now()
+        from = load.fresh === true ? begunAt : performance.now()
         socket.write(text)
       }
       socket.on("connect", ask)
@@ -119,11 +122,11 @@ const generate = async (load: Load): Promise<Outcome> => {
         answered += 1
         if (answered === warmUp) begun = now
         if (answered > warmUp) waits.push(now - from)
-        if (isOver()) {
+        if (isOver() || load.fresh === true) {
           socket.removeAllListeners("close")
           socket.on("error", () => undefined)
           socket.destroy()
-          return resolve()
+          return resolve(isOver() ? undefined : connect())
         }
         if (load.pauseMillis === undefined) ask()
         else setTimeout(ask, load.pauseMillis)

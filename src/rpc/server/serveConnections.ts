@@ -14,6 +14,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import { CurrentCaller } from "../../daemon/audit/CurrentCaller.ts"
 import { ConnectionState } from "../transport/Connections.ts"
+import { broken } from "../transport/connectionSocket.ts"
 import { makeDispatch } from "./dispatch.ts"
 import { makeAdmission } from "./admission.ts"
 import type { Frame } from "../protocol/framing.ts"
@@ -91,14 +92,11 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
 
 /** Writes a reply in chunks; the client must read each one in time. */
 const replyWriter = (out: Socket.Writer, state: ConnectionState) => {
-  const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: notReading }) }))
-  const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(notReading)), gone)
-  // A write to a connection that was just closed would never end.
-  const put = (bytes: string | Uint8Array) => (state.isClosed() ? gone : out.write(bytes))
+  const cutOff = () => Effect.andThen(out.write(new Socket.CloseEvent(notReading)), broken)
   const inTime = (bytes: string | Uint8Array) =>
-    put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.writeTimeout, orElse: () => cutOff }))
+    out.write(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.writeTimeout, orElse: cutOff }))
   // A write that fits into the buffer needs no deadline; its fiber and timer would cost as much as a lease.
-  const chunk = (bytes: string | Uint8Array) => (state.hasRoom(maxUtf8Bytes(bytes)) ? put(bytes) : inTime(bytes))
+  const chunk = (bytes: string | Uint8Array) => (state.hasRoom(maxUtf8Bytes(bytes)) ? out.write(bytes) : inTime(bytes))
   return (reply: string) => {
     if (reply.length <= limits.replyChunkBytes) return chunk(reply)
     const bytes = Buffer.from(reply)

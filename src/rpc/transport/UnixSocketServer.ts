@@ -6,7 +6,6 @@
  * more; new clients and requests at work get a moment for their reply. Effect's own
  * server has no mode and loses the reply to a half-closed client.
  */
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -26,6 +25,7 @@ import { maxBufferedBytes, writeTimeout, yieldsPerTurn } from "../protocol/limit
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
 import type { ActivatedSocket } from "./activatedSocket.ts"
 import { Connections, ConnectionState, maxConnections, PendingConnections, serverOptions } from "./Connections.ts"
+import { connectionSocket } from "./connectionSocket.ts"
 import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
 /** The shutdown grace: the time limit for requests in progress. The whole shutdown has two seconds. */
@@ -94,8 +94,7 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
                 }
                 const state = connections.add(connection, caller)
                 track(
-                  NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
-                    Effect.flatMap(handler),
+                  handler(connectionSocket(connection)).pipe(
                     Effect.provideService(ConnectionState, state),
                     Effect.ignoreCause({ log: "Warn", message: "a connection failed" }),
                     Effect.ensuring(end(connection, state)),
@@ -170,15 +169,16 @@ const listenOnActivated = Effect.fnUntraced(function* <E, R>(
   return { caller, pending: activated.pending, close: () => activated.close() } satisfies Listener
 })
 
-/** Sends what was written, and closes the connection if the client does not read it. */
+/** Sends what was written, and closes the connection; at once if the client does not read it in time. */
 const end = (connection: net.Socket, { closed }: ConnectionState) =>
-  Effect.andThen(
-    Effect.sync(() => connection.destroySoon()),
-    closed
-  ).pipe(
-    Effect.interruptible,
-    Effect.timeoutOrElse({ duration: writeTimeout, orElse: () => Effect.sync(() => connection.destroy()) })
-  )
+  Effect.suspend(() => {
+    connection.destroySoon()
+    if (connection.writableLength === 0) return Effect.void
+    return Effect.timeoutOrElse(Effect.interruptible(closed), {
+      duration: writeTimeout,
+      orElse: () => Effect.sync(() => connection.destroy())
+    })
+  })
 
 const lingerTime = Duration.millis(250)
 const maxLingering = 2

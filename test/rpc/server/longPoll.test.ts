@@ -2,7 +2,6 @@
  * A request that waits: what ends it, and that it keeps neither a connection nor a stop waiting.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,6 +11,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { longPoll } from "../../../src/rpc/server/longPoll.ts"
 import { Connections, ConnectionState, serverOptions } from "../../../src/rpc/transport/Connections.ts"
+import { connectionSocket } from "../../../src/rpc/transport/connectionSocket.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** Connections whose first request waits; `ended` is why each wait ended, or that it did. */
@@ -26,8 +26,7 @@ const waiting = Effect.fnUntraced(function* (count: number, first = "a request\n
     connection.on("error", () => undefined)
     const state = connections.add(connection)
     const handle = Effect.gen(function* () {
-      const socket = yield* NodeSocket.fromDuplex(Effect.succeed(connection))
-      const pull = yield* Socket.readerBytes(socket)
+      const pull = yield* Socket.readerBytes(connectionSocket(connection))
       yield* pull
       const waited = yield* longPoll(() => () => undefined, "50 seconds").pipe(Effect.uninterruptible)
       yield* Deferred.succeed(done, waited)
