@@ -6,6 +6,7 @@
  * changes of the store, and reads of the log or of every lease. methods.ts assigns a queue to
  * each method; limits.ts has the numbers.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as limits from "../protocol/limits.ts"
@@ -41,7 +42,7 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
   /** Gives the others some time before work that cannot be interrupted. */
   const awaitBulkTurn = Effect.flatMap(ConnectionState, ({ closed }) =>
     Effect.raceFirst(
-      Effect.interruptible(bulkTurns.withPermit(Effect.sleep(limits.yieldInterval))),
+      Effect.interruptible(bulkTurns.withPermit(Effect.andThen(Effect.sleep(limits.yieldInterval), emptyTurn))),
       Effect.interruptible(closed)
     )
   )
@@ -77,6 +78,20 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
 
     betweenRequests: chunkTurns.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
   }
+})
+
+/**
+ * Waits for a turn of the event loop in which nobody else has work, but not for ever. Node accepts one connection in a turn,
+ * so a long step in each would delay all that wait to be accepted.
+ */
+const emptyTurn = Effect.gen(function* () {
+  const begun = yield* Clock.monotonicTimeNanos
+  let [before, now] = [begun, begun]
+  do {
+    before = now
+    yield* Effect.yieldNow
+    now = yield* Clock.monotonicTimeNanos
+  } while (now - before > limits.emptyTurnNanos && now - begun < limits.longestYieldNanos)
 })
 
 /** Returns whether a result holds a string or a list that is slow to encode. */
