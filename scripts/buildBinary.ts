@@ -47,6 +47,8 @@ const options = [
   "--format=esm",
   "--splitting",
   "--minify",
+  // A short command ends before compiled code has saved what compiling took; engineCompilers.ts undoes it for the others.
+  "--compile-jit-policy=100",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-tsconfig",

@@ -5,6 +5,7 @@
  * command and its libraries are loaded.
  */
 import { emptyCoreFiles } from "../process/coreFiles.ts"
+import { compileAfterShortLife } from "../process/engineCompilers.ts"
 import { keepIgnoredSignals } from "../process/keepIgnoredSignals.ts"
 import { findCommand } from "./command/Command.ts"
 import { exitWith } from "./command/Output.ts"
@@ -12,6 +13,7 @@ import { loaderOf } from "./commands.ts"
 
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   emptyCoreFiles()
+  compileAfterShortLife()
   const { name = "" } = findCommand(args)
   if (args[0] === "proxy-worker" && process.send !== undefined) {
     return (await import("../proxy/proxyWorkerMain.ts")).runProxyWorker()
