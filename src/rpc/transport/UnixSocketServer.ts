@@ -29,7 +29,7 @@ import { connectionSocket } from "./connectionSocket.ts"
 import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
 /** The shutdown grace: the time limit for requests in progress. The whole shutdown has two seconds. */
-const drainTimeout = Duration.millis(500)
+const drainTimeout = Duration.seconds(1)
 
 /** The time limit for accepting the clients that have connected before a shutdown. */
 const acceptTimeout = Duration.millis(500)
