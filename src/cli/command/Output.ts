@@ -168,8 +168,8 @@ const cannotPrint = (error: unknown): number => {
   if (isUndone) return exitStatus.failed
   const code = reasonOf(error)
   if (code !== "EPIPE") {
-    const fix = "Free disk space, or redirect it elsewhere. The output so far is incomplete"
-    printError(`secrets: cannot write to standard output: ${code}\n  ${fix}\n`)
+    const fix = code === "EBADF" ? "It is closed:" : "Free disk space or"
+    printError(`secrets: cannot write to standard output: ${code}\n  ${fix} redirect it. The output is incomplete\n`)
   }
   if (undoPrinted === undefined) return failNow()
   isUndone = isStreaming = true
