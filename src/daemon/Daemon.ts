@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
-import { fileRepairedFact, stopFact } from "../domain/daemonFacts.ts"
+import { fileRepairedFact, noStartFact, stopFact } from "../domain/daemonFacts.ts"
 import type { Config } from "../domain/Config.ts"
 import { callerOf, type ListenSocket, socketsOf } from "../domain/ListenSocket.ts"
 import { launchdLogs } from "../domain/paths.ts"
@@ -298,10 +298,10 @@ const lastEntry = (settings: Config["auditWitness"], searchPath: string | undefi
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { appendLast } = yield* ExposureLedger
-      const { setAuditEnd } = yield* Instance
+      const { hasServed, setAuditEnd } = yield* Instance
       const sendWitness = yield* makeWitness(settings, searchPath)
       const stop = Effect.gen(function* () {
-        const { line, seq } = yield* appendLast(stopFact)
+        const { line, seq } = yield* appendLast(hasServed() ? stopFact : noStartFact)
         yield* setAuditEnd({ seq, hash: line })
         // Interruptible only below the timeout: this fiber may be interrupted already.
         yield* Effect.timeoutOption(Effect.interruptible(sendWitness), witnessTimeout)

@@ -51,6 +51,7 @@ export const policyFact = (rules: number | undefined, hash: string) =>
 
 export const startFact = (socketPath: string) => doneFact("daemon_start", { details: `listening on ${socketPath}` })
 export const stopFact = doneFact("daemon_stop", { details: "daemon stopped gracefully" })
+export const noStartFact = doneFact("daemon_stop", { details: "daemon stopped before it served" })
 export const restartFact = doneFact("daemon_restart", { details: "graceful restart requested over RPC" })
 export const heartbeatFact = failedWith("heartbeat_fail")
 

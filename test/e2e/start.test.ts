@@ -125,6 +125,7 @@ describe("a refused start", () => {
         /secrets serve: cannot read .*secrets\.age: it is damaged.* Nothing was changed\n {2}Restore a good copy/
       )
       assert.deepStrictEqual(fs.readFileSync(path.join(directory, "secrets.age")), before)
+      assert.strictEqual(auditOf(directory).at(-1)?.["details"], "daemon stopped before it served")
       fs.copyFileSync(path.join(directory, "secrets.age.bak"), path.join(directory, "secrets.age"))
       yield* startDaemon({ home })
     })

@@ -76,6 +76,8 @@ export class Instance extends Context.Service<
     readonly crash: Crash | undefined
     /** Writes the run file; from then on an end without an orderly stop is a crash. */
     readonly markRunning: Effect.Effect<void, FileError>
+    /** Whether the start came that far. */
+    readonly hasServed: () => boolean
     /** The history of runs, including this one. */
     readonly runs: Effect.Effect<RunHistory>
     /** Stores that the current crash loop is reported. */
@@ -104,6 +106,7 @@ export class Instance extends Context.Service<
         const claimed = yield* Effect.forEach(paths.sockets, (socket) => claim(socket, activated.has(socket.path)))
         const wasStale = claimed.some((socket) => socket.wasStale)
 
+        let hasServed = false
         const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
         const removeOwn = Effect.gen(function* () {
           yield* own.check
@@ -117,7 +120,11 @@ export class Instance extends Context.Service<
           crash:
             exists || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
           ...runs,
-          markRunning: Effect.andThen(own.check, replaceFileSync(paths.run, run)),
+          markRunning: Effect.suspend(() => {
+            hasServed = true
+            return Effect.andThen(own.check, replaceFileSync(paths.run, run))
+          }),
+          hasServed: () => hasServed,
           directoryReplaced: watchDirectories({
             directories,
             lock,
