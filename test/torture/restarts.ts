@@ -28,7 +28,7 @@ const lines: ReadonlyArray<readonly [line: string, expected: RegExp]> = [
   ["leases", /^CLIENT |^no /],
   ["lease db --json", /"ok": true/],
   ["revoke LEASE", /^revoked /],
-  ["revoke --client CLIENT", /^revoked \d+ leases$/m],
+  ["revoke --client CLIENT", /^revoked \d+ leases?$/m],
   ["health", /^\d+ secrets?, /],
   ["audit --tail 1", /^TIME /],
   ["update CLIENT --value x", /^updated /],
