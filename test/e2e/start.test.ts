@@ -4,9 +4,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { requestLine } from "../harness/connection.ts"
 import { auditOf, connect, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { promptly } from "../harness/prompt.ts"
 import { run } from "../harness/program.ts"
@@ -294,6 +296,25 @@ describe("a daemon", () => {
       const recorded = auditOf(daemon.directory).filter(({ action }) => action === "lease_acquire").length
       assert.strictEqual(answered, recorded)
       assert.lengthOf(JSON.parse(fs.readFileSync(path.join(daemon.directory, "leases.json"), "utf8")), answered)
+    })
+  )
+
+  it.live("closes idle connections at once when it stops, whoever does not read", () =>
+    Effect.gen(function* () {
+      const { socket, stop } = yield* startDaemon({ home: yield* temporaryDirectory })
+      yield* rpc(socket, "add", { name: "large", value: "x".repeat(1024 * 1024) })
+      const status = requestLine("status", {})
+      const before = yield* connect(socket)
+      yield* Effect.promise(() => before.ask(status))
+      const neverReads = yield* connect(socket)
+      neverReads.socket.pause()
+      neverReads.send(`${requestLine("lease", { secret_name: "large", client_id: "c" })}\n`)
+      const after = yield* connect(socket)
+      yield* Effect.promise(() => after.ask(status))
+      const stopped = yield* Effect.forkChild(stop(), { startImmediately: true })
+      assert.isUndefined(yield* Effect.promise(() => after.line()))
+      assert.isUndefined(yield* Effect.promise(() => before.ask(status)))
+      assert.strictEqual((yield* Fiber.join(stopped)).status, 0)
     })
   )
 

@@ -149,7 +149,7 @@ export class Connections {
   }
 
   destroyAll(): void {
-    for (const connection of this.entries.keys()) connection.destroy()
+    for (const connection of this.entries.keys()) cutOff(connection, "the daemon stops")
   }
 
   private count(entry: Entry): void {
@@ -173,12 +173,14 @@ export class Connections {
     if (largest === undefined) return false
     const { connection } = largest
     if (connection.writableLength === 0) connection.write(this.lastReply)
-    // Without an error the unfinished line would count as the last line of the client.
-    connection.destroy(new Error("too much memory"))
+    cutOff(connection, "too much memory")
     this.recount(largest)
     return true
   }
 }
+
+/** Closes a connection at once; without an error its unfinished line would count as the last one of the client. */
+const cutOff = (connection: net.Socket, reason: string): void => void connection.destroy(new Error(reason))
 
 const closing = (connection: net.Socket) =>
   Effect.callback<void>((resume) => {

@@ -83,7 +83,8 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
         handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
       ): Effect.Effect<never, SocketServer.SocketServerError, R> =>
         Effect.acquireUseRelease(
-          Scope.make(),
+          // One connection that is not read would otherwise keep the others open at a stop.
+          Scope.make("parallel"),
           (scope) =>
             Effect.contextWith((context: Context.Context<R>) => {
               const track = Fiber.runIn(scope)

@@ -87,6 +87,9 @@ const drained = (connection: net.Socket) =>
       stop()
       resume(result)
     }
+    // The fiber may have yielded since the write, and the event may be over.
+    if (connection.destroyed || connection.errored !== null) return resume(broken)
+    if (!connection.writableNeedDrain) return resume(Effect.void)
     connection.on("drain", onDrain)
     connection.on("close", onClose)
     return Effect.sync(stop)

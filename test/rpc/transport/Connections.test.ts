@@ -39,6 +39,13 @@ describe("Connections", () => {
     assert.isFalse(large.connection.destroyed)
   })
 
+  it("closes all with an error, so that no unfinished line counts as a request", () => {
+    const connections = new Connections(100, "")
+    const all = [joined(connections), joined(connections)]
+    connections.destroyAll()
+    for (const { connection } of all) assert.strictEqual(connection.errored?.message, "the daemon stops")
+  })
+
   it("counts what a connection holds now, not what it once held", () => {
     const connections = new Connections(100, "")
     const [a, b] = [joined(connections), joined(connections)]

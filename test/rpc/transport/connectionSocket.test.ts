@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Socket from "effect/socket/Socket"
 import { once } from "node:events"
@@ -93,6 +94,24 @@ describe("the socket of a connection", () => {
       client.resume()
       yield* Fiber.join(write)
       assert.isAbove(read, much.length / 2)
+    })
+  )
+
+  it.live("ends a write whose fiber yields while the client leaves", () =>
+    Effect.gen(function* () {
+      // Effect lets others run after 2048 operations: one of these fibers is between the write and the wait then.
+      for (let operations = 1010; operations <= 1030; operations += 1) {
+        const { client, writer } = yield* connected
+        client.destroy()
+        yield* Effect.promise(() => new Promise((resolve) => client.once("close", resolve)))
+        const write = Effect.gen(function* () {
+          yield* Effect.yieldNow
+          for (let done = 0; done < operations; done += 1) yield* Effect.suspend(() => Effect.void)
+          return yield* Effect.exit(writer.write("reply"))
+        })
+        const fiber = yield* Effect.forkChild(write)
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)), `after ${operations}`)
+      }
     })
   )
 
