@@ -66,24 +66,23 @@ const runHook = Effect.fn("runHook")(
     secretName: string,
     options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
   ) {
-    const child = yield* Effect.result(
-      Effect.try(() =>
-        spawn("/bin/sh", ["-c", command], {
+    const started = yield* Effect.result(
+      Effect.try(() => {
+        const child = spawn("/bin/sh", ["-c", command], {
           cwd: "/",
           detached: true,
           env: { ...childEnvironment(options.environment), SECRET_NAME: secretName.replaceAll("\u0000", "") },
           stdio: ["ignore", "pipe", "pipe"]
         })
-      )
+        return { child, exited: exitOf(child) }
+      })
     )
     // Node throws if the command contains a NUL, and returns no pipes if there are no descriptors left.
-    if (Result.isFailure(child)) return notStarted
-    if (!Predicate.isObject(child.success.stdout) || !Predicate.isObject(child.success.stderr)) {
-      child.success.once("error", () => undefined)
-      return notStarted
-    }
-    if (child.success.pid !== undefined) yield* recordChild(child.success.pid, toMillis(options.timeout))
-    return yield* awaitEnd(child.success, options.timeout)
+    if (Result.isFailure(started)) return notStarted
+    const { child, exited } = started.success
+    if (!Predicate.isObject(child.stdout) || !Predicate.isObject(child.stderr)) return notStarted
+    if (child.pid !== undefined) yield* recordChild(child.pid, toMillis(options.timeout))
+    return yield* awaitEnd(child, exited, options.timeout)
   },
   Effect.scoped,
   Effect.uninterruptible
@@ -99,10 +98,18 @@ const notStarted: HookResult = {
 /** Waits until the command ends, the deadline passes or the daemon stops; the last two kill the group. */
 const awaitEnd = Effect.fn("awaitEnd")(function* (
   child: ChildProcessByStdio<null, Readable, Readable>,
+  exited: Promise<ChildExit>,
   timeout: GoDuration
 ): Effect.fn.Return<HookResult> {
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
-  const waited = yield* Effect.exit(Effect.interruptible(Effect.timeoutOption(awaitExit(child), toMillis(timeout))))
+  const waited = yield* Effect.exit(
+    Effect.interruptible(
+      Effect.timeoutOption(
+        Effect.promise(() => exited),
+        toMillis(timeout)
+      )
+    )
+  )
   const exit = Exit.isSuccess(waited) ? Option.getOrUndefined(waited.value) : undefined
   if (exit === undefined) yield* Effect.sync(() => killGroup(child))
   yield* awaitOutput(child).pipe(Effect.timeoutOption(outputGrace))
@@ -119,16 +126,20 @@ const awaitEnd = Effect.fn("awaitEnd")(function* (
   return { ...output, status: exit.isSuccess ? "done" : "failed", outcome: describe(exit.description) }
 })
 
-const awaitExit = (child: ChildProcess) =>
-  Effect.callback<{ readonly isSuccess: boolean; readonly description: string }>((resume) => {
-    child.once("error", () => resume(Effect.succeed({ isSuccess: false, description: "could not be run" })))
+interface ChildExit {
+  readonly isSuccess: boolean
+  readonly description: string
+}
+
+/** Listens from the start on: a fiber may yield before it waits, and the command may be over by then. */
+const exitOf = (child: ChildProcess): Promise<ChildExit> =>
+  new Promise((resolve) => {
+    child.once("error", () => resolve({ isSuccess: false, description: "could not be run" }))
     child.once("exit", (status, signal) =>
-      resume(
-        Effect.succeed({
-          isSuccess: status === 0,
-          description: signal === null ? `exit status ${status}` : `killed by ${signal}`
-        })
-      )
+      resolve({
+        isSuccess: status === 0,
+        description: signal === null ? `exit status ${status}` : `killed by ${signal}`
+      })
     )
   })
 
