@@ -62,7 +62,7 @@ export const bulkBytes = 16 * kibibyte
 export const bulkListLength = 100
 /** The time that the others get before each such step. */
 export const yieldInterval = Duration.millis(5)
-/** And until a turn of the event loop takes less than this, in which nobody has work. */
+/** A shorter turn of the event loop counts as empty: such a step waits for one. */
 export const emptyTurnNanos = 100_000n
-/** But no more than this. */
+/** The longest wait for it. */
 export const longestYieldNanos = 50_000_000n

@@ -81,8 +81,8 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
 })
 
 /**
- * Waits for a turn of the event loop in which nobody else has work, but not for ever. Node accepts one connection in a turn,
- * so a long step in each would delay all that wait to be accepted.
+ * Waits for a turn of the event loop in which nothing else runs, up to a limit. Node accepts one connection in a turn, so a
+ * long step in each turn would delay all connections that wait.
  */
 const emptyTurn = Effect.gen(function* () {
   const begun = yield* Clock.monotonicTimeNanos

@@ -13,7 +13,7 @@ const closed = (code: number) => Effect.fail(new Socket.SocketError({ reason: ne
 /** The input has ended; whether the client still reads is not known. */
 const ended = closed(1000)
 
-/** The connection was lost or cut off, so that nobody reads a reply. */
+/** The connection is lost or was cut off: no reply can be read. */
 export const broken = closed(1006)
 
 type Input = Effect.Effect<readonly [Uint8Array], Socket.SocketError>
