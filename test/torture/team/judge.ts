@@ -49,13 +49,23 @@ export const judgeStory = (team: Team, log: (line: string) => void): ReadonlyArr
   ]
 }
 
+/** Reads audit.log behind its archives, of which the one with the highest number is the oldest. */
+const wholeLog = (directory: string): string => {
+  const numbers = fs.readdirSync(directory).flatMap((name) => /^audit\.log\.(\d+)$/.exec(name)?.[1] ?? [])
+  const names = [
+    ...numbers.toSorted((a, b) => Number(b) - Number(a)).map((number) => `audit.log.${number}`),
+    "audit.log"
+  ]
+  return names.map((name) => fs.readFileSync(path.join(directory, name), "utf8")).join("")
+}
+
 /** Verifies each audit.log, and compares it with the chain in the database; the daemons are stopped. */
 export const judgeCopies = async (team: Team, log: (line: string) => void): Promise<Row> => {
   let failed = 0
   for (const machine of team.machines) {
     const ended = await machine.attempt(["audit", "--verify"])
     const chain = linesOf(team, machine).join("\n")
-    const isCopy = fs.readFileSync(path.join(machine.directory, "audit.log"), "utf8").endsWith(`${chain}\n`)
+    const isCopy = wholeLog(machine.directory).endsWith(`${chain}\n`)
     if (ended.status === 0 && isCopy) continue
     failed += 1
     log(`${machine.name}: ${isCopy ? ended.stdout : "audit.log is not its chain"}`)
