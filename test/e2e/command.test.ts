@@ -403,7 +403,10 @@ describe("the commands", () => {
       for (const line of [["lease", "db"], ["leases"]]) {
         const { status, stderr } = yield* run(line, { home, through: '"$@" 1</dev/null' })
         assert.strictEqual(status, 1)
-        assert.match(stderr, /^secrets: cannot write to standard output: EBADF\n {2}It is closed: redirect it\./)
+        assert.match(
+          stderr,
+          /^secrets: cannot write to standard output: EBADF\n {2}It is closed: redirect it\. The output is incomplete\n$/
+        )
       }
     })
   )
