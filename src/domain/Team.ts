@@ -8,6 +8,9 @@ export class TeamAway extends Schema.TaggedError<TeamAway>()("TeamAway", { reaso
   }
 }
 
+/** Why a value that was committed in time is withheld. */
+export const lateReason = "the answer came too late"
+
 /** Another machine has changed what a batch was made from: it looks again. */
 export class TeamChanged extends Schema.TaggedError<TeamChanged>()("TeamChanged", {}) {
   override get message() {

@@ -39,6 +39,8 @@ export class LeaseRepo extends Context.Service<
       scope: LeaseScope,
       program: (leases: LeaseTransaction) => Result.Result<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
+    /** Whether the process slept since the last transaction, so that its leases may be another's by now and no value may leave. */
+    readonly isLate: () => boolean
     readonly active: Effect.Effect<ReadonlyArray<Lease>, AuditLogError>
     readonly activeCount: Effect.Effect<number>
     /** The active lease that was issued first; undefined if there is none, or too many to look for it. */
@@ -187,6 +189,8 @@ const start = Effect.fnUntraced(function* (
           reply: (written) => reply(Exit.isFailure(written) ? Exit.failCause(written.cause) : exit)
         }
       }),
+    // Nobody else takes the files while this process has their lock.
+    isLate: () => false,
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     oldest: Effect.map(Clock.currentTimeMillis, (now) => oldestOf(table.active(now))),

@@ -20,7 +20,7 @@ import { randomUUID } from "node:crypto"
 import { type ChainHead, decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import { auditRestoredFact } from "../../domain/daemonFacts.ts"
-import { TeamAway, TeamChanged } from "../../domain/Team.ts"
+import { lateReason, TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { version } from "../../version.ts"
 import type { AuditCommit, ChainedLines, CommitChange } from "../audit/AuditCommit.ts"
 import type { MemberList, SignedStatement } from "./members.ts"
@@ -43,6 +43,8 @@ export class Team extends Context.Service<
   {
     readonly name: string
     readonly commit: AuditCommit
+    /** Whether the last commit was sent longer ago than its answer may take: the process was frozen, or the machine slept. */
+    readonly isLate: () => boolean
     /** Brings rows, and passes on the secrets that changed since the last look. */
     readonly look: (request: LookRequest) => Effect.Effect<Looked, TeamAway>
     /** Reads a list. */
@@ -75,11 +77,11 @@ interface TeamOptions {
 }
 
 /** The monotonic clock does not count the time that a machine sleeps. */
-const bothClocks = Clock.clockWith((clock) =>
-  Effect.succeed({ monotonic: toMillis(clock.monotonicTimeNanosUnsafe()), wall: clock.currentTimeMillisUnsafe() })
-)
-const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
-const monotonicMillis = Effect.map(bothClocks, ({ monotonic }) => monotonic)
+const bothClocks = (clock: Clock.Clock) => ({
+  monotonic: monotonicMillis(clock),
+  wall: clock.currentTimeMillisUnsafe()
+})
+const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: TeamOptions) {
   const { memory, name } = options
@@ -90,12 +92,19 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   let lastEpoch: number | undefined
   let known = 0
   let take: ((changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) | undefined
+  const clock = yield* Clock.Clock
   /** The server's clock minus our monotonic one. */
-  let ahead = (yield* Clock.currentTimeMillis) - (yield* monotonicMillis)
+  let ahead = clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
+  let lastCommit = { sent: bothClocks(clock), limit: timeout }
   const oneLook = Semaphore.withPermit(yield* Semaphore.make(1))
 
-  const now = Effect.map(monotonicMillis, (monotonic) => Math.floor(monotonic + ahead))
-  const setClock = (server: number) => Effect.map(monotonicMillis, (monotonic) => void (ahead = server - monotonic))
+  const now = Effect.sync(() => Math.floor(monotonicMillis(clock) + ahead))
+  const setClock = (server: number): void => void (ahead = server - monotonicMillis(clock))
+  const isLate = () => {
+    const { limit, sent } = lastCommit
+    const { monotonic, wall } = bothClocks(clock)
+    return monotonic - sent.monotonic > limit || wall - sent.wall > limit
+  }
 
   /** Wakes what comes back, as soon as the place in the database is not ours for certain. */
   const left = yield* Queue.sliding<void>(1)
@@ -185,7 +194,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     const { incarnation, restoring = false } = memory.read()
     const input = { ...head, program: version, incarnation, process: processId, epoch: lastEpoch }
     const entered = yield* ask("enter_1", input, Entered)
-    yield* setClock(entered.now)
+    setClock(entered.now)
     const facts: Array<AuditFact> = []
     let missed: string | undefined = ""
     if (entered.verdict === "behind") missed = yield* linesFrom(head, entered.seq)
@@ -219,7 +228,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 
   const put: AuditCommit["put"] = Effect.fnUntraced(function* (lines, change) {
     if (state._tag !== "Entered") return yield* new TeamAway({ reason: "it is not entered yet" })
-    const sent = yield* bothClocks
+    const sent = bothClocks(clock)
     const split = { ...lines, lines: lines.text === "" ? [] : lines.text.trimEnd().split("\n") }
     const input = putInput(state, split, change ?? {})
     const count = typeof change?.["count"] === "number" ? change["count"] : 0
@@ -231,19 +240,19 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
         isStale(error.code) ? Effect.fail(new TeamChanged()) : lost(error)
       )
     )
-    const answered = yield* bothClocks
-    // The process was frozen, or the machine slept: what it holds may be another's by now.
-    if (answered.monotonic - sent.monotonic > limit || answered.wall - sent.wall > limit) {
+    lastCommit = { sent, limit }
+    // What this machine holds may be another's by now.
+    if (isLate()) {
       yield* setState({ _tag: "Unsure" })
-      return yield* new TeamAway({ reason: "the answer came too late" })
+      return yield* new TeamAway({ reason: lateReason })
     }
-    ahead = committed.now - answered.monotonic
+    setClock(committed.now)
   })
 
   const look = Effect.fnUntraced(function* (request: LookRequest) {
     yield* refusal
     const looked = yield* ask("look_1", { ...request, revision: known }, Looked)
-    yield* setClock(looked.now)
+    setClock(looked.now)
     yield* members.follow(looked.members)
     if (looked.secrets.length > 0 && take !== undefined) yield* take(looked.secrets)
     known = looked.revision
@@ -253,7 +262,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const beat = Effect.gen(function* () {
     if (state._tag !== "Entered") return
     const { now: server, revision } = yield* ask("beat_1", { epoch: state.epoch }, Committed)
-    yield* setClock(server)
+    setClock(server)
     if (revision !== known) yield* look(lookAtNothing)
   }).pipe(Effect.ignore)
 
@@ -296,6 +305,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   return Team.of({
     name,
     commit: { enter, put, now },
+    isLate,
     look,
     read: (what, schema) => Effect.andThen(refusal, ask("read_1", { what }, schema)),
     now,

@@ -322,6 +322,7 @@ export const teamLeasesLayer = Layer.effect(
     const activeCount = Effect.map(count, (all) => Object.values(all).reduce((sum, one) => sum + one, 0))
     return LeaseRepo.of({
       transaction,
+      isLate: team.isLate,
       active,
       activeCount,
       oldest: Effect.flatMap(activeCount, (most) =>

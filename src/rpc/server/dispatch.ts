@@ -8,12 +8,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { AuditLog } from "../../daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../daemon/leases/LeaseRepo.ts"
 import { lockedReason } from "../../daemon/secrets/lockableStore.ts"
 import { SecretStore } from "../../daemon/secrets/SecretStore.ts"
 import { AccessDenied, type Caller, withClientPrefix } from "../../domain/Caller.ts"
 import { requestRefusedFact } from "../../domain/daemonFacts.ts"
 import { quote } from "../../domain/goText.ts"
 import { nameLimit, StoreLocked } from "../../domain/Secret.ts"
+import { lateReason, TeamAway } from "../../domain/Team.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { forbiddenTo, isMethodName, type MethodName, methods, type MethodSpec } from "../protocol/methods.ts"
@@ -30,45 +32,57 @@ import {
 import type { Admission } from "./admission.ts"
 import { handlers, type MethodError } from "./handlers.ts"
 
-/** Returns what replies to every frame of a caller with one line, or with none if the client has left. */
+/** Returns what replies to every frame of a caller: it sends one line, or an empty one if the client has left. */
 export const makeDispatch = Effect.fnUntraced(function* ({ forMethod, forReply }: Admission) {
   const { lockedSince } = yield* SecretStore
+  const { isLate } = yield* LeaseRepo
 
   /** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
-  const encodeUnlessLocked = (id: string, method: MethodName, result: unknown) => {
-    if (!givesValue(method) || lockedSince() === undefined) return Effect.succeed(encodeResult(id, result))
-    const { _tag: tag, message } = new StoreLocked()
-    const recorded = Effect.andThen(metrics.countRefusal(tag), auditRefusal(method, lockedReason))
-    return Effect.as(recorded, encodeError(id, { tag, message }))
+  const encodeReply = (id: string, method: MethodName, result: unknown) => {
+    if (givenBy(method) === undefined || lockedSince() === undefined) return Effect.succeed(encodeResult(id, result))
+    return Effect.andThen(auditRefusal(method, lockedReason), withhold(id, new StoreLocked()))
   }
 
   // Every request passes here, so there is no generator on its way.
-  return (frame: Frame, { role, scope }: Caller) =>
+  return <A, E>(frame: Frame, { role, scope }: Caller, send: (reply: string) => Effect.Effect<A, E>) =>
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
-        return Effect.as(metrics.countRefusal(request.failure.tag), encodeError(noId, request.failure))
+        return Effect.andThen(metrics.countRefusal(request.failure.tag), send(encodeError(noId, request.failure)))
       }
       const { id, method, params } = request.success
-      if (!isMethodName(method)) return unknownMethod(id, method)
+      if (!isMethodName(method)) return Effect.flatMap(unknownMethod(id, method), send)
       const forbidden = forbiddenTo(role, method, params)
-      if (forbidden !== undefined) return reject(id, method, forbidden)
+      if (forbidden !== undefined) return Effect.flatMap(reject(id, method, forbidden), send)
       const scoped = scope === undefined ? params : withClientPrefix(params, scope)
+      let hasLease = false
       const handled = Effect.matchCauseEffect(
         Effect.suspend(() => handlers[method](scoped)),
         {
-          onSuccess: (result) => forReply(result, () => encodeUnlessLocked(id, method, result)),
+          onSuccess: (result) => {
+            hasLease = givenBy(method) === "lease"
+            return forReply(result, () => encodeReply(id, method, result))
+          },
           onFailure: (cause) => failed(id, method, cause)
         }
       )
-      return forMethod(method, handled, (reason) => (reason === "stopping" ? encodeError(id, stoppingError) : ""))
+      return Effect.flatMap(
+        forMethod(method, handled, (reason) => (reason === "stopping" ? encodeError(id, stoppingError) : "")),
+        // Last of all, because the process may be frozen at each moment before.
+        (reply) => (hasLease && isLate() ? Effect.flatMap(withhold(id, tooLate), send) : send(reply))
+      )
     })
 })
 
-const givesValue = (method: MethodName): boolean => {
+const tooLate = new TeamAway({ reason: lateReason })
+
+const givenBy = (method: MethodName) => {
   const spec: MethodSpec = methods[method]
-  return spec.givesValue === true
+  return spec.givesValue
 }
+
+const withhold = (id: string, { _tag: tag, message }: StoreLocked | TeamAway) =>
+  Effect.as(metrics.countRefusal(tag), encodeError(id, { tag, message }))
 
 const decodeFrame = (frame: Frame) => {
   if ("tooLong" in frame) return Result.fail(lineTooLong)

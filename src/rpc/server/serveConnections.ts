@@ -36,10 +36,11 @@ export const serveConnections = Effect.fnUntraced(function* () {
 
       const answer = (frame: Frame) => {
         const size = sizeOf(frame)
-        const work = Effect.flatMap(dispatch(frame, state.caller), (reply) => {
+        const send = (reply: string) => {
           state.setBuffered(splitter.held + size + reply.length)
           return Effect.map(write(reply), state.markServed)
-        }).pipe(Effect.uninterruptible)
+        }
+        const work = Effect.uninterruptible(dispatch(frame, state.caller, send))
         state.setBuffered(splitter.held + size)
         return admission.forRequest(size, work)
       }

@@ -61,7 +61,7 @@ const sendLine = (role: Name, line: string): Effect.Effect<any, never, any> =>
   Effect.gen(function* () {
     const caller = callers.get(role) ?? assert.fail(`there is a socket of the role ${role}`)
     const dispatch = yield* makeDispatch(yield* makeAdmission)
-    return JSON.parse(yield* Effect.provideService(dispatch({ line }, caller), CurrentCaller, caller))
+    return JSON.parse(yield* Effect.provideService(dispatch({ line }, caller, Effect.succeed), CurrentCaller, caller))
   })
 
 const send = (role: Name, method: string, params?: object) =>

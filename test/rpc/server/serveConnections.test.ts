@@ -12,6 +12,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { DaemonInfo } from "../../../src/daemon/lifecycle/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
@@ -183,5 +184,44 @@ describe("a value that is ready when the store is locked", () => {
       const [last] = yield* AuditLog.use((audit) => audit.tail(1))
       assert.deepInclude(last, { action: "request_refused", details: "secrets.lease: the store is locked" })
     }).pipe(Effect.provide(services))
+  )
+})
+
+describe("the value of a lease whose daemon slept after it committed it", () => {
+  const line = (method: string, name: string) =>
+    `{"method":"secrets.${method}","params":{"secret_name":"${name}","client_id":"c"},"id":1}\n`
+  const repliesWhere = (isLate: boolean, ...lines: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "made-up")
+      const leases = yield* LeaseRepo
+      const { send, text } = yield* Effect.provideService(clientOf(), LeaseRepo, { ...leases, isLate: () => isLate })
+      yield* Effect.forEach(lines, send)
+      const replies = text().trimEnd().split("\n")
+      return replies.map((reply) => JSON.parse(reply))
+    }).pipe(Effect.provide(services))
+
+  it.effect("is withheld, and other replies are not", () =>
+    Effect.gen(function* () {
+      const [late, missing, names] = yield* repliesWhere(
+        true,
+        line("lease", "db"),
+        line("lease", "none"),
+        line("list", "")
+      )
+      assert.deepStrictEqual(late.error, {
+        code: -32603,
+        message: "nothing was issued or changed, because the team's database is away: the answer came too late",
+        data: { tag: "TeamAway" }
+      })
+      assert.strictEqual(missing.error.data.tag, "SecretNotFound")
+      assert.lengthOf(names.result.secrets, 1)
+    })
+  )
+
+  it.effect("is sent if it did not sleep", () =>
+    Effect.gen(function* () {
+      const [inTime] = yield* repliesWhere(false, line("lease", "db"))
+      assert.strictEqual(inTime.result.value, "made-up")
+    })
   )
 })
