@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -97,25 +98,27 @@ export class ExposureLedger extends Context.Service<
         yield* Effect.forkScoped(loaded)
 
         /** Encodes the exposure, passes its hash to `name`, which records it, and then writes the file. */
-        const save = Effect.fnUntraced(function* <E>(
-          name: (hash: string | undefined, rows: number) => Effect.Effect<AuditPosition, E>
-        ) {
-          const { line, seq } = yield* audit.position
-          const copy = live.copy()
-          isDirty = false
-          const chunks: Array<Buffer> = []
-          for (const text of encodeExposure(copy, { line, seq })) {
-            chunks.push(Buffer.from(text, "utf8"))
-            yield* Effect.yieldNow
-          }
-          // Named before it is written: after a crash in between, the one that was named before is there.
-          const position = yield* name(sha256(Buffer.concat(chunks)), copy.size)
-          yield* replaceFile(path, chunks, { check: own.checkSync, isRebuilt: true }).pipe(
-            Effect.tapError(() => Effect.sync(() => void (isDirty = true)))
-          )
-          yield* audit.release(seq, "exposure")
-          return { rows: copy.size, position }
-        })
+        const save = Effect.fnUntraced(
+          function* <E>(name: (hash: string | undefined, rows: number) => Effect.Effect<AuditPosition, E>) {
+            const { line, seq } = yield* audit.position
+            const copy = live.copy()
+            isDirty = false
+            const chunks: Array<Buffer> = []
+            for (const text of encodeExposure(copy, { line, seq })) {
+              chunks.push(Buffer.from(text, "utf8"))
+              yield* Effect.yieldNow
+            }
+            // Named before it is written: after a crash in between, the one that was named before is there.
+            const write = Effect.gen(function* () {
+              const position = yield* name(sha256(Buffer.concat(chunks)), copy.size)
+              yield* replaceFile(path, chunks, { check: own.checkSync, isRebuilt: true })
+              yield* audit.release(seq, "exposure")
+              return { rows: copy.size, position }
+            })
+            return yield* Effect.uninterruptible(write)
+          },
+          Effect.onError(() => Effect.sync(() => void (isDirty = true)))
+        )
         const saveNow = Effect.andThen(
           Effect.andThen(loaded, own.check),
           save((hash, rows) => audit.append([withExposure(exposureSaveFact(rows), hash)]))
@@ -125,7 +128,7 @@ export class ExposureLedger extends Context.Service<
           const { rows } = yield* saveNow.pipe(Effect.tapError(warn), Effect.retry(Schedule.spaced(retryAfter)))
           yield* Effect.sleep(Duration.times(intervalPerRow, rows))
         }).pipe(Effect.forever)
-        yield* Effect.forkScoped(Effect.ignore(saveForever))
+        const saver = yield* Effect.forkScoped(Effect.ignore(saveForever))
 
         const now = () => ({ exposure: live, doubt })
         return ExposureLedger.of({
@@ -134,14 +137,16 @@ export class ExposureLedger extends Context.Service<
             return Effect.map(loaded, now)
           }),
           knownNow: Effect.sync(() => (isLoaded ? now() : undefined)),
-          appendLast: (fact) => {
+          appendLast: Effect.fnUntraced(function* (fact) {
             const append = (hash?: string) => audit.append([withExposure(fact, hash)])
-            if (!isLoaded || !isDirty || own.status() !== "same") return append()
-            return save(append).pipe(
+            // Two writes at once would both fail, and nothing is to follow this entry.
+            yield* Fiber.interrupt(saver)
+            if (!isLoaded || !isDirty || own.status() !== "same") return yield* append()
+            return yield* save(append).pipe(
               Effect.map(({ position }) => position),
               Effect.catchTag("FileError", (error) => Effect.andThen(warn(error), audit.position))
             )
-          }
+          })
         })
       })
     )

@@ -188,6 +188,8 @@ describe("the ledger of exposure", () => {
       yield* session(directory, [addFact("db"), ...numbered(1, 20)])
       // What the second one saved by its end, the third one may drop.
       yield* session(directory, numbered(21, 40), { maxSize: 2_000 })
+      // Nothing that was being saved follows the stop.
+      assert.include(actionsIn(directory).trimEnd().split("\n").at(-1), '"action":"daemon_stop"')
       yield* session(directory, numbered(41, 60), { maxSize: 2_000 })
       fs.rmSync(path.join(directory, "exposure.json"))
       const { clients, doubt, first } = yield* session(directory)
