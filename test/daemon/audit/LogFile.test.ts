@@ -3,7 +3,7 @@
  * and saved, and a failed append leaves nothing. A moved file is replaced by a new one of
  * its name.
  */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
@@ -20,7 +20,14 @@ import { type LogFile, openLog } from "../../../src/daemon/audit/LogFile.ts"
 /** Calls that fail, as on a full or broken disk; a write fails after half of its bytes. */
 const broken = new Set<string>()
 const refuse = (call: string) => Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })
-const real = { writeSync: fs.writeSync, fdatasync: fs.fdatasync, ftruncateSync: fs.ftruncateSync }
+const real = {
+  writeSync: fs.writeSync,
+  fdatasync: fs.fdatasync,
+  fdatasyncSync: fs.fdatasyncSync,
+  ftruncateSync: fs.ftruncateSync
+}
+/** The flushes since the test began, by the thread that made them. */
+const flushes: Array<"another" | "this"> = []
 
 beforeAll(() => {
   Object.assign(nodeFs, {
@@ -29,8 +36,16 @@ beforeAll(() => {
       if (broken.has("write")) throw refuse("write")
       return written
     },
-    fdatasync: (fd: number, done: fs.NoParamCallback) =>
-      broken.has("fdatasync") ? done(refuse("fdatasync")) : real.fdatasync(fd, done),
+    fdatasync: (fd: number, done: fs.NoParamCallback) => {
+      flushes.push("another")
+      if (broken.has("fdatasync")) done(refuse("fdatasync"))
+      else real.fdatasync(fd, done)
+    },
+    fdatasyncSync: (fd: number) => {
+      flushes.push("this")
+      if (broken.has("fdatasync")) throw refuse("fdatasync")
+      real.fdatasyncSync(fd)
+    },
     ftruncateSync: (fd: number, length: number) => {
       if (broken.has("ftruncate")) throw refuse("ftruncate")
       real.ftruncateSync(fd, length)
@@ -44,6 +59,14 @@ afterAll(() => {
   syncBuiltinESMExports()
 })
 
+/** Runs an effect in which each flush seems to take so many milliseconds. */
+const whileFlushesTake = <A, E>(millis: number, effect: Effect.Effect<A, E>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => vi.spyOn(performance, "now").mockImplementation(() => flushes.length * millis)),
+    () => effect,
+    (now) => Effect.sync(() => now.mockRestore())
+  )
+
 /** Complete lines end in a full stop. */
 const isLine = (line: string) => line.endsWith(".")
 const now = 1_800_000_000_000
@@ -56,6 +79,7 @@ const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown
     (directory) =>
       Effect.sync(() => {
         broken.clear()
+        flushes.length = 0
         fs.rmSync(directory, { recursive: true })
       })
   )
@@ -264,15 +288,42 @@ describe("appending", () => {
     })
   )
 
-  it.live.each([["write"], ["fdatasync"]] as const)("leaves nothing of an append when %s fails", ([call]) =>
+  it.live.each([
+    ["write", "another"],
+    ["fdatasync", "another"],
+    ["fdatasync", "this"]
+  ] as const)("leaves nothing of an append when %s fails on %s thread", ([call, thread]) =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
+      if (thread === "this") yield* whileFlushesTake(0.1, log.flush)
       broken.add(call)
       const error = yield* Effect.flip(put(log, "lost, all of it.\n"))
       assert.deepStrictEqual([error.code, text(file), log.size()], ["EIO", "old.\n", 5])
+      if (call === "fdatasync") assert.strictEqual(flushes.at(-1), thread)
       broken.clear()
       yield* put(log, "new.\n")
       assert.deepStrictEqual([text(file), log.size()], ["old.\nnew.\n", 10])
+    })
+  )
+
+  it.live("flushes few bytes on the thread that serves, as long as the disk is quick", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "")
+      const few = put(log, `${"x".repeat(1023)}\n`)
+      const many = put(log, `${"x".repeat(1024)}\n`)
+      const flushesOf = Effect.fnUntraced(function* (append: Effect.Effect<void, FileError>, millis: number) {
+        flushes.length = 0
+        yield* whileFlushesTake(millis, append)
+        return flushes.join()
+      })
+      // What is quick is known from the flush before.
+      assert.strictEqual(yield* flushesOf(few, 0.9), "another")
+      assert.strictEqual(yield* flushesOf(few, 0.9), "this")
+      assert.strictEqual(yield* flushesOf(many, 0.9), "another")
+      assert.strictEqual(yield* flushesOf(few, 1), "this")
+      assert.strictEqual(yield* flushesOf(few, 1), "another")
+      assert.strictEqual(yield* flushesOf(few, 0.9), "another")
+      assert.strictEqual(yield* flushesOf(few, 0.9), "this")
     })
   )
 
