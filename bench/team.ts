@@ -27,6 +27,8 @@ const counts = [1, 8, 32, 128]
 const daemons = 4
 /** Each machine has its own; every pair holds a lease, so that an acquire replaces one. */
 const pairs = 1_000
+/** Acquires of each daemon before the first round: V8 compiles the last functions after some ten thousand. */
+const warmUp = 20 * pairs
 const million = Number(process.env["LEASES"] ?? 1_000_000)
 
 const samples = new Map<string, Array<number>>()
@@ -229,14 +231,14 @@ try {
       await far.untilServed()
       progress("warming up")
       const warm = machines.map((machine) =>
-        acquire(machine, 32, { seconds: undefined, answers: 5 * pairs, order: "sequence" })
+        acquire(machine, 32, { seconds: undefined, answers: warmUp, order: "sequence" })
       )
       await Promise.all(warm)
       await withDaemon(async (files) => {
         await runLoad({
           socket: files.socket,
           connections: 32,
-          answers: 5 * pairs,
+          answers: warmUp,
           kind: "acquire",
           pairs,
           order: "sequence"

@@ -26,6 +26,8 @@ export interface AuditCommit {
     head: ChainHead,
     linesAfter: (seq: number) => Effect.Effect<ReadonlyArray<string>, TeamAway>
   ) => Effect.Effect<{ readonly missed: string; readonly facts: ReadonlyArray<AuditFact> }, TeamAway>
+  /** Whether that is sure since the last call. */
+  readonly isEntered: () => boolean
   /** Commits lines and a change, or nothing. */
   readonly put: (lines: ChainedLines, change: CommitChange | undefined) => Effect.Effect<void, TeamAway | TeamChanged>
   /** The time of entries, in milliseconds. */

@@ -213,7 +213,7 @@ export class AuditLog extends Context.Service<
             isNewFile ||= fileChange._tag !== "Longer"
             pendingFindings = [...pendingFindings, ...(yield* reportFileChange(fileChange))]
           }
-          if (commits !== undefined) {
+          if (commits?.mustEnter() === true) {
             const entered = yield* commits.enter(head)
             pendingFindings = [...pendingFindings, ...entered.facts]
             if (entered.last !== undefined) {

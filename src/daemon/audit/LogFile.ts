@@ -39,7 +39,9 @@ export interface LogFile {
   /** Opens the file that the path names now, and reports what happened to it. */
   readonly follow: Effect.Effect<FileChange, FileError>
   /** Appends complete lines with one write and one fdatasync. A failure truncates the file to its old length. */
-  readonly append: (text: string, isFlushed?: boolean) => Effect.Effect<void, FileError>
+  readonly append: (text: string) => Effect.Effect<void, FileError>
+  /** Appends complete lines at once, without a flush. Returns why that failed; then the file has its old length. */
+  readonly appendUnflushed: (text: string) => FileError | undefined
   /** Flushes what was appended without. */
   readonly flush: Effect.Effect<void, FileError>
   /** Archives the file, continues in an empty one, and removes archives beyond `keep` if `canDrop` agrees. */
@@ -166,39 +168,59 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
     }
   }
 
+  /** Makes a step of an append at once. Returns why it failed; then the file has its old length, or gets it before the next one. */
+  const attemptNow = (operation: string, step: () => void): FileError | undefined => {
+    try {
+      step()
+      return undefined
+    } catch (cause) {
+      undo()
+      return new FileError({ operation, path, cause })
+    }
+  }
+  const undo = () => {
+    try {
+      truncate()
+    } catch {
+      // It stays dirty.
+    }
+  }
+  const settle = (length: number) => {
+    holder.file.size += length
+    dirty = false
+  }
+
   /** The duration of the last flush, in milliseconds. */
   let flushTook = Infinity
-  const recordFlush = (begun: number) => void (flushTook = performance.now() - begun)
-
   const flush = Effect.callback<void, FileError>((resume) => {
     const begun = performance.now()
     fs.fdatasync(holder.file.fd, (cause) => {
-      recordFlush(begun)
+      flushTook = performance.now() - begun
       resume(cause === null ? Effect.void : Effect.fail(new FileError({ operation: "flush", path, cause })))
     })
   })
-
-  const flushHere = attemptSync("flush", path, () => {
+  const flushHere = () => {
     const begun = performance.now()
     fs.fdatasyncSync(holder.file.fd)
-    recordFlush(begun)
-  })
+    flushTook = performance.now() - begun
+  }
 
-  const flushOf = (length: number) => (length <= fewBytes && flushTook < quickFlush ? flushHere : flush)
+  const append = (text: string) =>
+    Effect.suspend(() => {
+      const bytes = Buffer.from(text, "utf8")
+      const isHere = bytes.length <= fewBytes && flushTook < quickFlush
+      const failure =
+        attemptNow("append to", () => write(bytes)) ?? (isHere ? attemptNow("flush", flushHere) : undefined)
+      if (failure !== undefined) return Effect.fail(failure)
+      const flushed = isHere ? Effect.void : Effect.tapError(flush, () => Effect.sync(undo))
+      return Effect.map(flushed, () => settle(bytes.length))
+    }).pipe(Effect.uninterruptible)
 
-  const append = (text: string, isFlushed = true) => {
+  const appendUnflushed = (text: string) => {
     const bytes = Buffer.from(text, "utf8")
-    return attemptSync("append to", path, () => write(bytes)).pipe(
-      Effect.flatMap(() => (isFlushed ? flushOf(bytes.length) : Effect.void)),
-      Effect.tap(() =>
-        Effect.sync(() => {
-          holder.file.size += bytes.length
-          dirty = false
-        })
-      ),
-      Effect.tapError(() => Effect.ignore(attemptSync("truncate", path, truncate))),
-      Effect.uninterruptible
-    )
+    const failure = attemptNow("append to", () => write(bytes))
+    if (failure === undefined) settle(bytes.length)
+    return failure
   }
 
   /** Reads the current file and its archives, even if they are renamed meanwhile. */
@@ -225,6 +247,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
     isDisturbed: () => wasChanged || (!dirty && detectChange(path, holder.file)._tag !== "Same"),
     follow: attemptSync("append to", path, follow),
     append,
+    appendUnflushed,
     flush,
     rotate: (keep, canDrop) => attemptSync("rotate", path, () => rotate(keep, canDrop)),
     readBackwards

@@ -29,18 +29,12 @@ export const commitWithCopy = Effect.fnUntraced(function* (
       const missing = behind + text
       if (missing === "") return Effect.void
       isFlushed = false
-      return Effect.match(log.append(missing, false), {
-        onSuccess: () => void (behind = ""),
-        onFailure: (error) => {
-          const isFirst = behind === ""
-          behind = missing
-          return isFirst ? error : undefined
-        }
-      }).pipe(
-        Effect.flatMap((error) =>
-          error === undefined ? Effect.void : Effect.logWarning(`${error.message}; the team's database has the entries`)
-        )
-      )
+      const error = log.appendUnflushed(missing)
+      const isFirst = behind === ""
+      behind = error === undefined ? "" : missing
+      return error !== undefined && isFirst
+        ? Effect.logWarning(`${error.message}; the team's database has the entries`)
+        : Effect.void
     })
 
   const flush = Effect.suspend(() => {
@@ -68,7 +62,9 @@ export const commitWithCopy = Effect.fnUntraced(function* (
     isBehind: () => behind !== "",
     /** Has `flushed` run after the next interval, also if no line is added. */
     flushLater: Effect.sync(() => void (isFlushed = false)),
-    /** Makes the file and what is committed the same; returns the last entry that the file lacked, and what to record. */
+    /** Whether the file and what is committed have to be made the same first. */
+    mustEnter: () => behind !== "" || !commit.isEntered(),
+    /** Makes them the same; returns the last entry that the file lacked, and what to record. */
     enter: Effect.fnUntraced(function* (head: ChainHead) {
       const { facts, missed } = yield* commit.enter(head, linesAfter)
       yield* copy(missed)

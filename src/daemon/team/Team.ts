@@ -76,7 +76,7 @@ interface TeamOptions {
   readonly memory: TeamMemory
 }
 
-/** The monotonic clock does not count the time that a machine sleeps. */
+/** Reads both clocks: the monotonic one does not count the time that a machine sleeps. */
 const bothClocks = (clock: Clock.Clock) => ({
   monotonic: monotonicMillis(clock),
   wall: clock.currentTimeMillisUnsafe()
@@ -304,7 +304,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 
   return Team.of({
     name,
-    commit: { enter, put, now },
+    commit: { enter, isEntered: () => state._tag === "Entered", put, now },
     isLate,
     look,
     read: (what, schema) => Effect.andThen(refusal, ask("read_1", { what }, schema)),

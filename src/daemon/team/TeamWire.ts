@@ -69,6 +69,8 @@ const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
 /** Makes a connection that is opened by its first use and after each failure. */
 const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
   const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const timeoutMillis = Duration.toMillis(timeout)
   let open: { readonly connection: PgConnection.PgConnection; readonly scope: Scope.Closeable } | undefined
   const drop = Effect.suspend(() => {
     const dropped = open
@@ -90,9 +92,10 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
     return open.connection
   })
 
+  /** On a fiber of its own, because a driver that may not be interrupted would not give up an address that does not answer. */
+  const opening = Effect.flatMap(Effect.forkDetach(connect, { startImmediately: true }), Fiber.join)
+
   const answerTo = Effect.fnUntraced(function* (sql: string, input: object, own: Waiting) {
-    // On a fiber of its own, because a driver that may not be interrupted would not give up an address that does not answer.
-    const opening = Effect.flatMap(Effect.forkDetach(connect, { startImmediately: true }), Fiber.join)
     const connection = open?.connection ?? (yield* Effect.mapError(opening, wireError))
     if (own.isLate) return undefined
     const { rows } = yield* Effect.mapError(connection.query(sql, [JSON.stringify(input)]), wireError).pipe(
@@ -109,7 +112,7 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
   /** Drops the connection, and with it all statements, when one has waited too long. One timer serves all that follow each other. */
   const watch = Effect.gen(function* () {
     for (let [oldest] = waiting; oldest !== undefined; [oldest] = waiting) {
-      const left = oldest.until - toMillis(yield* Clock.monotonicTimeNanos)
+      const left = oldest.until - toMillis(clock.monotonicTimeNanosUnsafe())
       if (left > 0) yield* Effect.sleep(Duration.millis(left))
       else {
         oldest.isLate = true
@@ -121,7 +124,7 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
 
   const ask = Effect.fnUntraced(function* (sql: string, input: object) {
     const own: Waiting = {
-      until: toMillis(yield* Clock.monotonicTimeNanos) + Duration.toMillis(timeout),
+      until: toMillis(clock.monotonicTimeNanosUnsafe()) + timeoutMillis,
       isLate: false
     }
     waiting.add(own)

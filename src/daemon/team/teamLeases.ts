@@ -178,7 +178,7 @@ const make = Effect.gen(function* () {
   })
 
   /** Returns the rows as this machine remembers them; undefined if the batch looks at more than pairs. */
-  const guess = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>) {
+  const guess = (batch: ReadonlyArray<Pending>, now: number) => {
     if (team.revision() === 0) return undefined
     const found = new Map<string, Lease>()
     for (const { scope } of batch) {
@@ -187,8 +187,8 @@ const make = Effect.gen(function* () {
       if (lease !== undefined) found.set(lease.id, lease)
     }
     const leases = [...found.values()]
-    return { leases, table: tableOf(leases, []), now: yield* team.now, active }
-  })
+    return { leases, table: tableOf(leases, []), now, active }
+  }
 
   const remember = (issued: ReadonlyArray<Lease>, ended: ReadonlyArray<Lease>) => {
     for (const lease of ended) {
@@ -231,7 +231,7 @@ const make = Effect.gen(function* () {
   })
 
   const commitOne = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>) {
-    const guessed = yield* guess(batch)
+    const guessed = guess(batch, yield* team.now)
     if (guessed !== undefined && (yield* attempt(batch, guessed, guessing)) !== undefined) return
     for (let tries = 0; tries < maxTries; tries += 1) {
       const rows = yield* look(batch)
@@ -240,16 +240,9 @@ const make = Effect.gen(function* () {
     return yield* new TeamAway({ reason: "other machines change the same leases at the same time" })
   })
 
-  const commit = (batch: ReadonlyArray<Pending>) =>
-    Effect.forEach(groups(batch), (group) =>
-      commitOne(group).pipe(
-        Effect.catch((cause) =>
-          Effect.sync(() => {
-            for (const { refuse } of group) refuse(new AuditLogError({ operation: "append", cause }))
-          })
-        )
-      )
-    ).pipe(Effect.asVoid)
+  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>) {
+    for (const group of groups(batch)) yield* commitOne(group).pipe(Effect.catch(refuse(group)))
+  })
 
   const writer = yield* startBatchWriter(commit)
   yield* Effect.addFinalizer(() => writer.stop)
@@ -276,6 +269,11 @@ const make = Effect.gen(function* () {
 const isStale = (written: Exit.Exit<unknown, AuditLogError>): boolean =>
   Exit.isFailure(written) &&
   written.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error.cause._tag === "TeamChanged")
+
+const refuse = (group: ReadonlyArray<Pending>) => (cause: TeamAway) =>
+  Effect.sync(() => {
+    for (const pending of group) pending.refuse(new AuditLogError({ operation: "append", cause }))
+  })
 
 /** Splits a batch: what concerns all leases runs alone. */
 const groups = (batch: ReadonlyArray<Pending>): ReadonlyArray<ReadonlyArray<Pending>> => {

@@ -34,6 +34,7 @@ describe("a copy of committed entries", () => {
       const entered: Array<number> = []
       const commit: AuditCommit = {
         enter: ({ seq }) => Effect.sync(() => void entered.push(seq)).pipe(Effect.as({ missed: "", facts: [] })),
+        isEntered: () => false,
         put: () => Effect.void,
         now: Effect.succeed(1_800_000_000_000)
       }
