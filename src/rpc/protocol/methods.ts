@@ -26,8 +26,11 @@ export interface MethodSpec {
   readonly ownerParams?: ReadonlyArray<string>
   /** A value or a part of one is in the request or the reply, so a client checks first whose socket it is. */
   readonly hasValue?: true
-  /** The reply has a value, or what is computed from one, so it is withheld if the store is locked meanwhile. */
-  readonly givesValue?: "lease" | "store"
+  /**
+   * The reply has a value, or what is computed from one, so it is withheld if the store is locked meanwhile. The value of a
+   * lease is withheld as well if the lease may be over for others.
+   */
+  readonly givesValue?: true | "lease"
 }
 
 const ownerOnly = [] as const
@@ -43,7 +46,7 @@ export const methods = {
   "secrets.status": { queue: "immediate", retry: "idempotent", roles: everyone },
   "secrets.init": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.list": { queue: "scan", retry: "idempotent", roles: workers },
-  "secrets.show": { queue: "scan", retry: "idempotent", roles: workers, givesValue: "store" },
+  "secrets.show": { queue: "scan", retry: "idempotent", roles: workers, givesValue: true },
   "secrets.add": { queue: "write", retry: "once", roles: operators, ownerParams: rotation, hasValue: true },
   "secrets.import": { queue: "write", retry: "once", roles: operators, hasValue: true },
   "secrets.update": { queue: "write", retry: "idempotent", roles: operators, ownerParams: rotation, hasValue: true },
@@ -51,9 +54,9 @@ export const methods = {
   "secrets.delete": { queue: "write", retry: { doneIf: "SecretNotFound" }, roles: operators },
   "secrets.rotate": { queue: "immediate", retry: "once", roles: operators, hasValue: true },
   "secrets.health": { queue: "scan", retry: "idempotent", roles: operators },
-  "secrets.fingerprints": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: "store" },
-  "secrets.identify": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: "store" },
-  "secrets.backup": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: "store" },
+  "secrets.fingerprints": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: true },
+  "secrets.identify": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: true },
+  "secrets.backup": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true, givesValue: true },
   "secrets.restore": { queue: "write", retry: "idempotent", roles: ownerOnly, hasValue: true },
   "secrets.recordTrust": { queue: "immediate", retry: "idempotent", roles: workers },
   "secrets.lease": { queue: "immediate", retry: "idempotent", roles: workers, hasValue: true, givesValue: "lease" },
