@@ -21,8 +21,9 @@ export type FileChange =
   | { readonly _tag: "Shorter" | "Longer"; readonly bytes: number }
 
 /**
- * The thread that serves flushes so few bytes itself, if the last flush took less than these milliseconds. The way to
- * another thread and back takes as long, and nobody else waits: the two entries of one acquire have some 700 bytes.
+ * The thread that serves flushes so few bytes itself, if the append before was as short and its flush took less than these
+ * milliseconds. The way to another thread and back takes as long, and nobody else waits: the two entries of an acquire have
+ * some 700 bytes. Beside many clients a flush runs while their next requests are read.
  */
 const [fewBytes, quickFlush] = [1024, 1]
 
@@ -192,6 +193,8 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
 
   /** The duration of the last flush, in milliseconds. */
   let flushTook = Infinity
+  /** The length of the last append, in bytes. */
+  let lastLength = 0
   const flush = Effect.callback<void, FileError>((resume) => {
     const begun = performance.now()
     fs.fdatasync(holder.file.fd, (cause) => {
@@ -208,7 +211,8 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
   const append = (text: string) =>
     Effect.suspend(() => {
       const bytes = Buffer.from(text, "utf8")
-      const isHere = bytes.length <= fewBytes && flushTook < quickFlush
+      const isHere = Math.max(bytes.length, lastLength) <= fewBytes && flushTook < quickFlush
+      lastLength = bytes.length
       const failure =
         attemptNow("append to", () => write(bytes)) ?? (isHere ? attemptNow("flush", flushHere) : undefined)
       if (failure !== undefined) return Effect.fail(failure)
