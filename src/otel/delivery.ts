@@ -187,8 +187,20 @@ const envelopeOf = (event: OtelEvent, timestamp: number): Envelope => ({
   source: "agent-secrets"
 })
 
-/** Finalizers are uninterruptible, so a timeout in one needs `interruptible`. */
+/**
+ * Interrupts an effect after a time. Its processes are killed, and not awaited for long: where nothing reaps them, the library
+ * waits a second. Finalizers are uninterruptible, so what runs in one needs `interruptible`.
+ */
 const withTimeout =
   (duration: Duration.Input) =>
   <E>(self: Effect.Effect<unknown, E>) =>
-    Effect.ignore(Effect.timeoutOption(Effect.interruptible(self), duration))
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkDetach(Effect.interruptible(self), { startImmediately: true })
+      const ended = Effect.interruptible(Fiber.await(fiber))
+      yield* Effect.ensuring(
+        Effect.timeoutOption(ended, duration),
+        Effect.sync(() => fiber.interruptUnsafe())
+      )
+      yield* Effect.timeoutOption(ended, killMillis)
+    })
+const killMillis = 100
