@@ -8,7 +8,7 @@ export class TeamAway extends Schema.TaggedError<TeamAway>()("TeamAway", { reaso
   }
 }
 
-/** Why a value that was committed in time is withheld. */
+/** Why a committed lease is not handed out: another process may have the place of this one since. */
 export const lateReason = "the answer came too late"
 
 /** Another machine has changed what a batch was made from: it looks again. */

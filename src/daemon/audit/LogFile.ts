@@ -22,8 +22,8 @@ export type FileChange =
 
 /**
  * The thread that serves flushes so few bytes itself, if the append before was as short and its flush took less than these
- * milliseconds. The way to another thread and back takes as long, and nobody else waits: the two entries of an acquire have
- * some 700 bytes. Beside many clients a flush runs while their next requests are read.
+ * milliseconds. The way to another thread and back takes as long, and no other request waits: the two entries of an acquire
+ * have some 700 bytes. Beside many clients a flush runs while their next requests are read.
  */
 const [fewBytes, quickFlush] = [1024, 1]
 

@@ -28,7 +28,7 @@ import { pinMembers } from "./pinnedMembers.ts"
 import { sqlState } from "./schema.ts"
 import type { TeamMemory } from "./teamMemory.ts"
 import { Committed, Entered, Lines, lookAtNothing, Looked, type LookRequest, type SecretRecord } from "./teamRows.ts"
-import { type TeamCall, type TeamWire, WireError } from "./TeamWire.ts"
+import { monotonicMillis, type TeamCall, type TeamWire, WireError } from "./TeamWire.ts"
 
 export type TeamState =
   | { readonly _tag: "Away"; readonly reason: string }
@@ -81,7 +81,6 @@ const bothClocks = (clock: Clock.Clock) => ({
   monotonic: monotonicMillis(clock),
   wall: clock.currentTimeMillisUnsafe()
 })
-const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: TeamOptions) {
   const { memory, name } = options

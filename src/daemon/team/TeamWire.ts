@@ -64,7 +64,8 @@ interface Waiting {
   isLate: boolean
 }
 
-const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
+/** Reads the monotonic clock, in milliseconds. */
+export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 /** Makes a connection that is opened by its first use and after each failure. */
 const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
@@ -112,7 +113,7 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
   /** Drops the connection, and with it all statements, when one has waited too long. One timer serves all that follow each other. */
   const watch = Effect.gen(function* () {
     for (let [oldest] = waiting; oldest !== undefined; [oldest] = waiting) {
-      const left = oldest.until - toMillis(clock.monotonicTimeNanosUnsafe())
+      const left = oldest.until - monotonicMillis(clock)
       if (left > 0) yield* Effect.sleep(Duration.millis(left))
       else {
         oldest.isLate = true
@@ -124,7 +125,7 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
 
   const ask = Effect.fnUntraced(function* (sql: string, input: object) {
     const own: Waiting = {
-      until: toMillis(clock.monotonicTimeNanosUnsafe()) + timeoutMillis,
+      until: monotonicMillis(clock) + timeoutMillis,
       isLate: false
     }
     waiting.add(own)

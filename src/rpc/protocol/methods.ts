@@ -28,7 +28,7 @@ export interface MethodSpec {
   readonly hasValue?: true
   /**
    * The reply has a value, or what is computed from one, so it is withheld if the store is locked meanwhile. The value of a
-   * lease is withheld as well if the lease may be over for others.
+   * lease is withheld as well if the daemon was frozen since it committed the lease.
    */
   readonly givesValue?: true | "lease"
 }

@@ -48,7 +48,8 @@ export const makeDispatch = Effect.fnUntraced(function* ({ forMethod, forReply }
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
-        return Effect.andThen(metrics.countRefusal(request.failure.tag), send(encodeError(noId, request.failure)))
+        const refusal = Effect.as(metrics.countRefusal(request.failure.tag), encodeError(noId, request.failure))
+        return Effect.flatMap(refusal, send)
       }
       const { id, method, params } = request.success
       if (!isMethodName(method)) return Effect.flatMap(unknownMethod(id, method), send)
