@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
@@ -17,6 +18,7 @@ import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { Team } from "../../src/daemon/team/Team.ts"
+import { lookAtNothing } from "../../src/daemon/team/teamRows.ts"
 import { sha256 } from "../../src/domain/AuditChain.ts"
 import { acquireFact, replaceFact } from "../../src/domain/leaseFacts.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
@@ -116,6 +118,43 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       assert.deepStrictEqual([added.status, added.stderr], [0, ""])
       const leased = yield* run(["lease", "shared"], { home: second })
       assert.deepStrictEqual([leased.status, leased.stdout], [0, "a-made-up-value"], leased.stderr)
+    })
+  )
+
+  it.live("misses no secret that changes while a machine looks", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const { directory } = team.cluster()
+      const psql = path.join(postgresPrograms ?? "", "psql")
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn(psql, ["-h", directory, "-U", "postgres", "-d", "team", "-q"], { stdio: ["pipe", "ignore", "inherit"] })
+        ),
+        (session) => Effect.sync(() => void session.kill("SIGKILL"))
+      )
+      const locks = (isGranted: boolean) => () =>
+        team.sql(
+          `select count(*) from pg_locks where relation = 'team.leases'::regclass and granted = ${isGranted}`
+        ) !== "0"
+      const settings = team.settings()
+      const context = yield* Layer.build(
+        Layer.fresh(machineIn(yield* temporaryDirectory, settings, Duration.seconds(30)))
+      )
+      const looks = yield* Effect.provide(Team, context)
+      const { revision } = yield* looks.look(lookAtNothing)
+      // The count of leases is what the look waits for, after it has read the secrets.
+      other.stdin.write("begin; lock table team.leases in access exclusive mode;\n")
+      yield* until(locks(true))
+      const looked = yield* Effect.forkChild(looks.look({ ...lookAtNothing, count: true }), { startImmediately: true })
+      yield* until(locks(false))
+      other.stdin.write(`update team.state set revision = revision + 1;
+        update team.secrets set version = version + 1, changed = ${revision + 1} where name = 'db'; commit;\n`)
+      const found = [yield* Fiber.join(looked), yield* looks.look(lookAtNothing)]
+      assert.deepStrictEqual(found.at(-1)?.revision, revision + 1)
+      assert.include(
+        found.flatMap(({ secrets }) => secrets.map(({ name }) => name)),
+        "db"
+      )
     })
   )
 

@@ -188,10 +188,12 @@ begin
 end $$;
 
 -- Brings the rows that a batch looks at, and the secrets that changed. Takes no lock. Each kind of row has a statement of
--- its own, which finds it by an index: one statement for all of them is planned as if it read the whole table.
+-- its own, which finds it by an index: one statement for all of them is planned as if it read the whole table. Each sees
+-- what was committed before it, so the revision is read first: what changes after it is brought again by the next look.
 create or replace function team.look_1(input text) returns text ${header} as $$
 declare
   r constant jsonb := input::jsonb;
+  known constant bigint := (select revision from state);
   me constant int := team.id_of(r->>'machine');
   t constant timestamptz := team.now();
   rows leases[] := '{}';
@@ -229,7 +231,7 @@ begin
   select json_agg(json_build_object('name', name, 'version', version, 'changed', s.changed, 'sealed', encode(sealed, 'base64'))) into changed
     from secrets s where s.changed > (r->>'revision')::bigint;
   if (r->>'count')::boolean then select count(*) into active from leases where expires_at >= t; end if;
-  return json_build_object('now', team.millis(), 'revision', (select revision from state), 'active', active,
+  return json_build_object('now', team.millis(), 'revision', known, 'active', active,
     'members', (select count(*) from members), 'leases', coalesce(found, '[]'), 'revoked', coalesce(ended, '[]'),
     'secrets', coalesce(changed, '[]'));
 end $$;
