@@ -44,28 +44,27 @@ export const exportedSpan = ({ cache: { span } }: Fiber.Fiber<unknown, unknown>)
  * Runs an effect in its own root span if the span is sampled, with attributes derived from its exit. A named `Effect.fn`
  * would create a span and a stack frame at each call.
  */
-export const inSpan =
-  <A, E, Args extends ReadonlyArray<unknown>>(
-    name: string,
-    attributes: (exit: Exit.Exit<A, E>, ...args: Args) => Readonly<Record<string, unknown>>
-  ) =>
-  <B extends A, F extends E, R>(work: Effect.Effect<B, F, R>, ...args: Args): Effect.Effect<B, F, R> =>
-    Effect.withFiber((fiber) => {
-      const exporter = fiber.getRef(CurrentSpanExporter)
-      if (exporter === undefined || !exporter.isSampled()) return work
-      const end = (span: Tracer.Span, exit: Exit.Exit<B, F>) =>
-        Effect.sync(() => {
-          for (const [key, value] of Object.entries(attributes(exit, ...args))) {
-            span.attribute(key, typeof value === "string" ? value.slice(0, maxAttributeLength) : value)
-          }
-          span.end(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), exit)
-        })
-      return Effect.makeSpan(name, { root: true }).pipe(
-        Effect.provideService(Tracer.Tracer, exporter.tracer),
-        // Only for this span: the tracer stays disabled for what the work calls.
-        Effect.provideService(References.TracerEnabled, true),
-        Effect.flatMap((span) =>
-          Effect.onExit(work, (exit) => end(span, exit)).pipe(Effect.provideService(Tracer.ParentSpan, span))
-        )
+export const inSpan = <A, E, R>(
+  name: string,
+  attributes: (exit: Exit.Exit<A, E>) => Readonly<Record<string, unknown>>,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const exporter = fiber.getRef(CurrentSpanExporter)
+    if (exporter === undefined || !exporter.isSampled()) return work
+    const end = (span: Tracer.Span, exit: Exit.Exit<A, E>) =>
+      Effect.sync(() => {
+        for (const [key, value] of Object.entries(attributes(exit))) {
+          span.attribute(key, typeof value === "string" ? value.slice(0, maxAttributeLength) : value)
+        }
+        span.end(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), exit)
+      })
+    return Effect.makeSpan(name, { root: true }).pipe(
+      Effect.provideService(Tracer.Tracer, exporter.tracer),
+      // Only for this span: the tracer stays disabled for what the work calls.
+      Effect.provideService(References.TracerEnabled, true),
+      Effect.flatMap((span) =>
+        Effect.onExit(work, (exit) => end(span, exit)).pipe(Effect.provideService(Tracer.ParentSpan, span))
       )
-    })
+    )
+  })

@@ -194,7 +194,7 @@ describe("shutdown", () => {
 })
 
 describe("spans", () => {
-  const acquire = inSpan("acquire", () => ({ "secret.name": "db" }))(Effect.withSpan(Effect.void, "below"))
+  const acquire = inSpan("acquire", () => ({ "secret.name": "db" }), Effect.withSpan(Effect.void, "below"))
   const work = Effect.withSpan(Effect.andThen(acquire, Effect.withSpan(Effect.void, "AuditLog.append")), "sweep")
   /** Runs with the references that `sinkLayer` provides. */
   const runTimes = (count: number, spans: SpanExporter) =>

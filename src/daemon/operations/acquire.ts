@@ -91,61 +91,61 @@ export type AcquireError =
   | ApprovalExpired
   | TooManyRequests
 
-export const acquire = Effect.fnUntraced(
-  function* (
-    request: AcquireRequest
-  ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
-    const { secretName, clientId, origin = {} } = request
-    const secrets = yield* SecretStore
-    const leases = yield* LeaseRepo
-    const sink = yield* OtelSink
-    const rules = yield* leaseRules
-    const { maxActiveLeases } = rules.limits
-    const gate = new ApprovalGate(rules.requests, rules.caller)
-    const id = randomUUID()
+export const acquire = (request: AcquireRequest): ReturnType<typeof issueLease> =>
+  inSpan("acquire", (exit) => spanAttributes(request, exit), issueLease(request))
 
-    const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
-    const issueLease = leases.transaction(pair, (tx): Result.Result<Issued, AcquireError> => {
-      const reject = ({ details, error }: Rejection) => {
-        tx.record(acquireRefusedFact(secretName, clientId, details, origin))
-        return Result.fail(error)
-      }
-      const permitted = permit(request, secrets.get(secretName), rules)
-      if (Result.isFailure(permitted)) return reject(permitted.failure)
+const issueLease = Effect.fnUntraced(function* (
+  request: AcquireRequest
+): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+  const { secretName, clientId, origin = {} } = request
+  const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
+  const sink = yield* OtelSink
+  const rules = yield* leaseRules
+  const { maxActiveLeases } = rules.limits
+  const gate = new ApprovalGate(rules.requests, rules.caller)
+  const id = randomUUID()
 
-      // The name object of the store is shared by all its leases, which saves memory.
-      const { approval, secret, ttl } = permitted.success
-      const { name, value } = secret
-      const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
-      const replaced = tx.ofPair(name, clientId)
-      if (tx.weight() >= maxActiveLeases && replaced.length === 0) {
-        return reject({ error: new TooManyLeases({ maxActiveLeases }), details: "too many active leases" })
-      }
-      if (approval !== undefined) {
-        const passed = gate.pass(tx, { secretName: name, clientId, ...origin }, ttl, approval)
-        if (Result.isFailure(passed)) return reject(passed.failure)
-      }
-      for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
-      tx.issue(lease, acquireFact(lease, ttl, origin))
-      return Result.succeed({ lease, value, replaced, ttl })
-    })
+  const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
+  const issuing = leases.transaction(pair, (tx): Result.Result<Issued, AcquireError> => {
+    const reject = ({ details, error }: Rejection) => {
+      tx.record(acquireRefusedFact(secretName, clientId, details, origin))
+      return Result.fail(error)
+    }
+    const permitted = permit(request, secrets.get(secretName), rules)
+    if (Result.isFailure(permitted)) return reject(permitted.failure)
 
-    const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(
-      Effect.tapError(issueLease, (error) =>
-        Effect.andThen(
-          gate.afterFailure(error),
-          sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", error._tag))
-        )
+    // The name object of the store is shared by all its leases, which saves memory.
+    const { approval, secret, ttl } = permitted.success
+    const { name, value } = secret
+    const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
+    const replaced = tx.ofPair(name, clientId)
+    if (tx.weight() >= maxActiveLeases && replaced.length === 0) {
+      return reject({ error: new TooManyLeases({ maxActiveLeases }), details: "too many active leases" })
+    }
+    if (approval !== undefined) {
+      const passed = gate.pass(tx, { secretName: name, clientId, ...origin }, ttl, approval)
+      if (Result.isFailure(passed)) return reject(passed.failure)
+    }
+    for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
+    tx.issue(lease, acquireFact(lease, ttl, origin))
+    return Result.succeed({ lease, value, replaced, ttl })
+  })
+
+  const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(
+    Effect.tapError(issuing, (error) =>
+      Effect.andThen(
+        gate.afterFailure(error),
+        sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", error._tag))
       )
     )
-    yield* metrics.countAcquire(duration, replaced.length)
-    const durationMs = Duration.toMillis(duration)
-    for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
-    yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
-    return { lease, value, replaced }
-  },
-  inSpan("acquire", spanAttributes)
-)
+  )
+  yield* metrics.countAcquire(duration, replaced.length)
+  const durationMs = Duration.toMillis(duration)
+  for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
+  yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
+  return { lease, value, replaced }
+})
 
 const rejected = (error: AcquireError, details: string) => Result.fail<Rejection>({ error, details })
 
@@ -194,7 +194,7 @@ const permit = (
   return byRule === undefined ? rejected(granted.failure, ttlTooLongDetails(granted.failure)) : Result.fail(byRule)
 }
 
-function spanAttributes(exit: Exit.Exit<AcquireResult, AcquireError | AuditLogError>, request: AcquireRequest) {
+const spanAttributes = (request: AcquireRequest, exit: Exit.Exit<AcquireResult, AcquireError | AuditLogError>) => {
   const attributes = { "secret.name": request.secretName, "client.id": request.clientId }
   if (Exit.isSuccess(exit)) {
     const { lease, replaced } = exit.value

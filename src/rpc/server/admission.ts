@@ -56,17 +56,7 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
     forMethod: (method, work, otherwise) => {
       const { queue } = methods[method]
       if (queue === "immediate") return work
-      const semaphore = queues[queue]
-      return Effect.gen(function* () {
-        const { closed, stopping } = yield* ConnectionState
-        const first = yield* Effect.raceAllFirst([
-          Effect.as(Effect.interruptible(Semaphore.take(semaphore, 1)), "admitted" as const),
-          Effect.as(Effect.interruptible(stopping), "stopping" as const),
-          Effect.as(Effect.interruptible(closed), "client left" as const)
-        ])
-        if (first !== "admitted") return otherwise(first)
-        return yield* Effect.ensuring(work, Semaphore.release(semaphore, 1))
-      })
+      return inQueue(queues[queue], work, otherwise)
     },
 
     forReply: (result, encode) =>
@@ -78,6 +68,22 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
 
     betweenRequests: chunkTurns.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
   }
+})
+
+/** Waits for the queue, and runs the work in it. */
+const inQueue = Effect.fnUntraced(function* <A, E, R>(
+  queue: Semaphore.Semaphore,
+  work: Effect.Effect<A, E, R>,
+  otherwise: (reason: NotStarted) => A
+) {
+  const { closed, stopping } = yield* ConnectionState
+  const first = yield* Effect.raceAllFirst([
+    Effect.as(Effect.interruptible(Semaphore.take(queue, 1)), "admitted" as const),
+    Effect.as(Effect.interruptible(stopping), "stopping" as const),
+    Effect.as(Effect.interruptible(closed), "client left" as const)
+  ])
+  if (first !== "admitted") return otherwise(first)
+  return yield* Effect.ensuring(work, Semaphore.release(queue, 1))
 })
 
 /**
