@@ -1,6 +1,5 @@
 /**
- * The options of the bundler, with code splitting. The fast path is one file, main.cjs; what
- * it imports on demand is in others. All are CommonJS, which Node loads in less time than ES modules.
+ * The options of the bundler, with code splitting. All files are CommonJS, which Node loads in less time than ES modules.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"
@@ -10,8 +9,7 @@ import { buildNumber } from "./buildNumber.ts"
 
 const unusedCurves = path.join(import.meta.dirname, "unusedCurves.ts")
 
-export const bundleOptions = {
-  input: { main: "src/bin.ts" },
+const common = {
   platform: "node",
   resolve: { alias: { "@noble/curves/nist.js": unusedCurves, "@noble/post-quantum/hybrid.js": unusedCurves } },
   transform: {
@@ -24,14 +22,32 @@ export const bundleOptions = {
       // There is none in CommonJS; a library asks for its environment.
       "import.meta": "{}"
     }
-  },
+  }
+} satisfies BuildOptions
+
+const output = { dir: "dist", format: "cjs", entryFileNames: "[name].cjs", minify: true } as const
+
+/** The fast path is one file, main.cjs; what it imports on demand is in others. */
+export const bundleOptions = {
+  ...common,
+  input: { main: "src/bin.ts" },
   output: {
-    dir: "dist",
-    format: "cjs",
-    entryFileNames: "[name].cjs",
+    ...output,
     chunkFileNames: "[name]-[hash].cjs",
     // A query loads one file, with what it shares with other chunks.
-    codeSplitting: { groups: [{ name: "main", test: /\/src\/bin\.ts$/ }] },
-    minify: true
+    codeSplitting: { groups: [{ name: "main", test: /\/src\/bin\.ts$/ }] }
+  }
+} satisfies BuildOptions
+
+/** The daemon is one file, serve.cjs, with what it always loads. */
+export const daemonOptions = {
+  ...common,
+  // What the commands load on demand is in the one file on purpose.
+  checks: { ineffectiveDynamicImport: false },
+  input: { serve: "src/serve.ts" },
+  output: {
+    ...output,
+    chunkFileNames: "serve-[name]-[hash].cjs",
+    codeSplitting: { groups: [{ name: "serve", test: /\/src\/serve\.ts$/ }] }
   }
 } satisfies BuildOptions

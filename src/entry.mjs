@@ -3,7 +3,7 @@
 /**
  * The first file of the built program, copied to dist/secrets.mjs as it stands. Old versions
  * of Node can parse it, from 12.17 on, and print which version is needed. The program
- * itself is main.cjs and the files beside it.
+ * itself is main.cjs and the files beside it; the daemon is serve.cjs.
  *
  * A shell reads the second line alone. Node would open /dev/null in place of a closed standard
  * output, and what is printed would be lost in silence; writing to this one fails.
@@ -19,7 +19,7 @@ if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
   process.exit(1)
 }
 try {
-  createRequire(import.meta.url)("./main.cjs")
+  createRequire(import.meta.url)(process.argv[2] === "serve" ? "./serve.cjs" : "./main.cjs")
 } catch (error) {
   if (error.code !== "MODULE_NOT_FOUND") throw error
   process.stderr.write(

@@ -26,6 +26,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     // The flag may have been one of the program that `exec` runs.
     if (status !== undefined) return exitWith(status)
   }
+  if (load === undefined) throw new Error(`there is no command ${JSON.stringify(name)}`)
   const { runMain } = await import("./runMain.ts")
-  return runMain(args)
+  return runMain(args, load)
 }

@@ -13,9 +13,9 @@ import { type Command, findCommand } from "./command/Command.ts"
 import { commandHelp } from "./command/help.ts"
 import { explainAbsent } from "./command/failedProblem.ts"
 import { isUndoing, printOutput, printProblem } from "./command/Output.ts"
-import { loaderOf } from "./commands.ts"
 
-export const runMain = (args: ReadonlyArray<string>): void => {
+/** Runs the command that the arguments name, once it is loaded. */
+export const runMain = (args: ReadonlyArray<string>, load: () => Promise<Command<never>>): void => {
   const { name, rest } = findCommand(args)
   /** `serve` ends by a signal alone, so that is its success. */
   let interrupted: number = name === "serve" ? exitStatus.done : exitStatus.interrupted
@@ -24,7 +24,7 @@ export const runMain = (args: ReadonlyArray<string>): void => {
     if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitStatus.done)
     else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitStatus.failed)
   }
-  runCommand(name ?? "", rest).pipe(
+  runCommand(load, rest).pipe(
     Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
     // Log lines of a command without a logger of its own must not be mixed into its result.
     Effect.provideService(References.LogToStderr, true),
@@ -33,9 +33,7 @@ export const runMain = (args: ReadonlyArray<string>): void => {
 }
 
 /** Returns the exit status. */
-const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArray<string>) {
-  const load = loaderOf(name)
-  if (load === undefined) return yield* Effect.die(`there is no command ${JSON.stringify(name)}`)
+const runCommand = Effect.fnUntraced(function* (load: () => Promise<Command<never>>, args: ReadonlyArray<string>) {
   const command: Command<never> = yield* Effect.promise(load)
   const parsed = command.parse(args)
   if (parsed.kind === "help") return printOutput(command.spec.name, parsed.json, commandHelp(command.spec))

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { build } from "rolldown"
-import { bundleOptions } from "../../scripts/bundleOptions.ts"
+import { bundleOptions, daemonOptions } from "../../scripts/bundleOptions.ts"
 import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
 
 /** The chunks of the program, which are built once. */
@@ -54,6 +54,29 @@ describe("a query command", () => {
         kept.filter((id) => id.endsWith("/effect/dist/SemVer.js")),
         []
       )
+    })
+  )
+})
+
+describe("the daemon", () => {
+  it.effect("is one file with the libraries that it always loads", () =>
+    Effect.gen(function* () {
+      const { output } = yield* Effect.promise(() => build({ ...daemonOptions, write: false }))
+      const [serve] = output
+      assert.strictEqual(serve.fileName, "serve.cjs")
+      assert.deepStrictEqual(
+        serve.imports.filter((name) => name.endsWith(".cjs")),
+        []
+      )
+      const files = serve.moduleIds.map((id) => id.replace(/^.*\/(src|node_modules)\//, "$1/"))
+      assert.includeMembers(files, [
+        "src/daemon/Daemon.ts",
+        "src/daemon/operations/acquire.ts",
+        "src/rpc/server/dispatch.ts",
+        "node_modules/effect/dist/Effect.js"
+      ])
+      assert.notInclude(files, "src/daemon/team/Team.ts")
+      assert.notInclude(files, "src/cli/commands.ts")
     })
   )
 })
