@@ -1,25 +1,22 @@
 /**
- * All commands by name, in the order of the help. Each is loaded on demand.
+ * All commands by name, in the order of the help. Each is loaded on demand, but for those of the fast path.
  */
 import { type Command, type CommandSpec, type Flags } from "./command/Command.ts"
 import { fullCommand } from "./command/QueryCommand.ts"
+import { completionsCommand } from "./commands/completions/completions.ts"
+import { deleteCommand } from "./commands/delete/delete.ts"
+import { leaseCommand } from "./commands/lease.ts"
+import { revokeCommand } from "./commands/revoke/revoke.ts"
+import { statusCommand } from "./commands/status/status.ts"
 
 export const commands: Readonly<Record<string, () => Promise<Command<never>>>> = {
   init: () => import("./commands/init/init.ts").then((file) => file.initCommand),
   serve: () => import("./commands/serve/serve.ts").then((file) => file.serveCommand),
   add: () => import("./commands/add/add.ts").then((file) => file.addCommand),
   update: () => import("./commands/add/update.ts").then((file) => file.updateCommand),
-  delete: async () =>
-    fullCommand(
-      (await import("./commands/delete/delete.ts")).deleteCommand,
-      (await import("./commands/delete/askAndDelete.ts")).askAndDelete
-    ),
-  lease: async () => fullCommand((await import("./commands/lease.ts")).leaseCommand),
-  revoke: async () =>
-    fullCommand(
-      (await import("./commands/revoke/revoke.ts")).revokeCommand,
-      (await import("./commands/revoke/revokeSession.ts")).runRevokeSession
-    ),
+  delete: async () => fullCommand(deleteCommand, (await import("./commands/delete/askAndDelete.ts")).askAndDelete),
+  lease: async () => fullCommand(leaseCommand),
+  revoke: async () => fullCommand(revokeCommand, (await import("./commands/revoke/revokeSession.ts")).runRevokeSession),
   lock: () => import("./commands/lock/lock.ts").then((file) => file.lockCommand),
   unlock: () => import("./commands/lock/unlock.ts").then((file) => file.unlockCommand),
   runs: () => import("./commands/runs.ts").then((file) => file.runsCommand),
@@ -47,16 +44,12 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   cleanup: () => import("./commands/cleanup/cleanup.ts").then((file) => file.cleanupCommand),
   team: () => import("./commands/team/team.ts").then((file) => file.teamCommand),
   daemon: () => import("./commands/service/daemon.ts").then((file) => file.daemonCommand),
-  status: async () =>
-    fullCommand(
-      (await import("./commands/status/status.ts")).statusCommand,
-      (await import("./commands/status/statusSession.ts")).runStatusSession
-    ),
+  status: async () => fullCommand(statusCommand, (await import("./commands/status/statusSession.ts")).runStatusSession),
   doctor: () => import("./commands/doctor/doctor.ts").then((file) => file.doctorCommand),
   audit: () => import("./commands/audit/audit.ts").then((file) => file.auditCommand),
   completions: async () =>
     fullCommand(
-      (await import("./commands/completions/completions.ts")).completionsCommand,
+      completionsCommand,
       (await import("./commands/completions/completionScript.ts")).completionScript(allSpecs)
     ),
   version: () => import("./commands/version.ts").then((file) => file.versionCommand)
