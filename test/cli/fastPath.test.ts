@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { build } from "rolldown"
 import { bundleOptions, daemonOptions } from "../../scripts/bundleOptions.ts"
-import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
+import { matchesShape, optional, literal } from "../../src/domain/shape.ts"
 
 /** The chunks of the program, which are built once. */
 const chunks = build({ ...bundleOptions, write: false }).then(({ output }) =>
@@ -32,7 +32,7 @@ describe("a query command", () => {
       assert.deepStrictEqual(
         files.filter(
           (file) =>
-            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(after|roundTrip|sendRequests)|protocol\/(shape|reply|errorTags|methods))|domain\/(closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
+            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(after|roundTrip|sendRequests)|protocol\/(reply|errorTags|methods))|domain\/(shape|closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
               file
             )
         ),

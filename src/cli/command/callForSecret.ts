@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { call, type ClientError, type DaemonAddress, request, sharedTimeout } from "../../rpc/client/client.ts"
 import type { MethodName } from "../../rpc/protocol/methods.ts"
-import type { Shape, Shaped } from "../../rpc/protocol/shape.ts"
+import type { Shape, Shaped } from "../../domain/shape.ts"
 import { CommandError, fromClient } from "./CommandError.ts"
 import { refusalProblem } from "./problems.ts"
 import { namesFor, withSuggestion } from "./suggestName.ts"

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../domain/goText.ts"
 import { type DaemonAddress, request } from "../../rpc/client/client.ts"
-import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../domain/shape.ts"
 import { CommandError, fromClient } from "./CommandError.ts"
 import { refusalProblem } from "./problems.ts"
 import { withSuggestion } from "./suggestName.ts"

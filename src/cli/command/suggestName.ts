@@ -3,7 +3,7 @@
  */
 import { closestMatch } from "../../domain/closestMatch.ts"
 import { quote } from "../../domain/goText.ts"
-import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../domain/shape.ts"
 import type { Problem } from "./Output.ts"
 
 /** Adds the suggestion to the problem; `listed` is the result of secrets.list, if there is one. */

@@ -6,7 +6,7 @@
  * the next prompt apart.
  */
 import { inGoUnits, ttlProblem } from "../../domain/spelledDuration.ts"
-import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../domain/shape.ts"
 import { defaultClientId } from "../command/daemonAddress.ts"
 import type { GlobalArgs } from "../command/settingsFile.ts"
 import { approvalWaitError, approvalWaitFlag, originOf, reasonFlag } from "../command/leaseOrigin.ts"

@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { call } from "../../rpc/client/client.ts"
-import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
+import { optional, type Shaped } from "../../domain/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient, failUsage } from "../command/CommandError.ts"
 import { counted } from "../../domain/counted.ts"

@@ -1,15 +1,15 @@
 /**
  * The error of the audit log. Nothing was changed where an append fails.
  */
-import * as Schema from "effect/Schema"
-import { TeamAway, TeamChanged } from "../../domain/Team.ts"
-import { FileError } from "../files/durableFile.ts"
+import * as Data from "effect/Data"
+import type { TeamAway, TeamChanged } from "../../domain/Team.ts"
+import type { FileError } from "../files/durableFile.ts"
 
 /** Reading or writing the log failed. */
-export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
-  operation: Schema.Literals(["append", "read"]),
-  cause: Schema.Union([FileError, TeamAway, TeamChanged])
-}) {
+export class AuditLogError extends Data.TaggedError("AuditLogError")<{
+  readonly operation: "append" | "read"
+  readonly cause: FileError | TeamAway | TeamChanged
+}> {
   override get message() {
     if (this.cause._tag !== "FileError") return this.cause.message
     return this.operation === "append"

@@ -4,19 +4,19 @@
  * A failure before the rename leaves the target unchanged; if flushing the directory fails,
  * the write fails although the target is new. The caller allows one writer per path.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { counted } from "../../domain/counted.ts"
 import { fileErrorText, systemErrorCode } from "../../domain/systemError.ts"
 
 /** A file operation failed. The message names the operation, the path and the reason. */
-export class FileError extends Schema.TaggedError<FileError>()("FileError", {
-  operation: Schema.String,
-  path: Schema.String,
-  cause: Schema.Unknown
-}) {
+export class FileError extends Data.TaggedError("FileError")<{
+  readonly operation: string
+  readonly path: string
+  readonly cause: unknown
+}> {
   /** The system's error code, such as ENOSPC; empty if there is none. */
   get code(): string {
     return this.cause instanceof Error ? (systemErrorCode(this.cause) ?? "") : ""

@@ -5,14 +5,14 @@
  * later acquire finds no secret. The leases are revoked even if the secret is already
  * gone, so that repeating the request completes an interrupted one.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { revokeSecretFact } from "../../domain/leaseFacts.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
-import { AuditLogError } from "../audit/AuditLogError.ts"
+import type { AuditLogError } from "../audit/AuditLogError.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -40,10 +40,10 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
 })
 
 /** The secret was deleted; revoking its leases could not be recorded, so they are still active. */
-export class LeasesRemain extends Schema.TaggedError<LeasesRemain>()("LeasesRemain", {
-  name: Schema.String,
-  cause: AuditLogError
-}) {
+export class LeasesRemain extends Data.TaggedError("LeasesRemain")<{
+  readonly name: string
+  readonly cause: AuditLogError
+}> {
   override get message() {
     return `the secret is deleted, but its leases are still active (${this.cause.cause.message}); repeat the request to revoke them`
   }

@@ -6,10 +6,10 @@
  * replaced or expired one only while the program runs that was given its value. Each
  * returns the runs whose starters get a notice.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { counted } from "../../domain/counted.ts"
 import {
   returnFact,
@@ -124,11 +124,11 @@ export const endAllLeases = Effect.gen(function* () {
 })
 
 /** Some leases were revoked; revoking the others could not be recorded, so they are still active. */
-export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRevoked", {
-  revoked: Schema.Int,
-  remaining: Schema.Int,
-  cause: AuditLogError
-}) {
+export class PartlyRevoked extends Data.TaggedError("PartlyRevoked")<{
+  readonly revoked: number
+  readonly remaining: number
+  readonly cause: AuditLogError
+}> {
   override get message() {
     return `${counted(this.revoked, "lease", "is")} revoked and ${this.remaining} ${this.remaining === 1 ? "is" : "are"} not (${this.cause.cause.message}); repeat the request to revoke them`
   }

@@ -1,23 +1,23 @@
 /**
  * What a store can do while it is in memory; `lockableStore` adds the lock.
  */
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { Secret, SecretExists, SecretInfo, SecretNotFound, StoreFull } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import type { AuditLogError } from "../audit/AuditLogError.ts"
-import { FileError } from "../files/durableFile.ts"
-import { AgeError } from "./ageFile.ts"
+import type { FileError } from "../files/durableFile.ts"
+import type { AgeError } from "./ageFile.ts"
 import type { StoreReplaced } from "./KnownFile.ts"
 import type { MergeOptions, MergeReport } from "./mergeStore.ts"
 import type { StoreDocument } from "./storeDocument.ts"
 
 /** Writing the store failed; nothing was changed. */
-export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
-  cause: Schema.Union([FileError, AgeError])
-}) {
+export class SecretStoreError extends Data.TaggedError("SecretStoreError")<{
+  readonly cause: FileError | AgeError
+}> {
   override get message() {
     return `failed to write secrets file: ${this.cause.message}`
   }

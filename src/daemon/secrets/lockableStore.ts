@@ -6,10 +6,10 @@
  * the disk again. A rotation whose command runs already may store its value; then the key goes.
  */
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
@@ -260,9 +260,9 @@ export const lockedReason = "the store is locked"
 const lockFileRemoved = "secrets.age.locked was removed while no daemon ran; the store stays locked"
 
 /** The store is locked, and a restart would forget it or the audit log does not have it. */
-export class LockNotKept extends Schema.TaggedError<LockNotKept>()("LockNotKept", {
-  cause: Schema.Union([FileError, AuditLogError])
-}) {
+export class LockNotKept extends Data.TaggedError("LockNotKept")<{
+  readonly cause: FileError | AuditLogError
+}> {
   override get message() {
     return `the store is locked, but only until the daemon restarts: ${this.cause.cause instanceof FileError ? this.cause.cause.message : this.cause.message}`
   }

@@ -8,9 +8,9 @@ import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { matchesShape, type Shape, type Shaped } from "../../domain/shape.ts"
 import type { MethodName } from "../protocol/methods.ts"
 import { notAReply, type ReplyError } from "../protocol/reply.ts"
-import { matchesShape, type Shape, type Shaped } from "../protocol/shape.ts"
 import { type After, type ClientRequest, type ReturnsSoon, type SendOutcome, sendRequests } from "./sendRequests.ts"
 
 /** No daemon listens: `code` is the system's reason, such as ENOENT or EACCES. */

@@ -3,7 +3,7 @@
  * is checked, or an error.
  */
 import { type ErrorTag, isErrorTag, tagOfCode } from "./errorTags.ts"
-import { matchesShape, optional } from "./shape.ts"
+import { matchesShape, optional } from "../../domain/shape.ts"
 
 export type RpcReply = { readonly error: ReplyError } | { readonly error: undefined; readonly result: unknown }
 

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../domain/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { escapeValue } from "../../../domain/escape.ts"
 import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
-import { optional } from "../../../rpc/protocol/shape.ts"
+import { optional } from "../../../domain/shape.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { printNotice } from "../../command/Output.ts"
 import { askOnTerminal } from "../../terminal/askOnTerminal.ts"

@@ -11,7 +11,7 @@ import { shortId, shortIdLength, shortTime } from "../../terminal/times.ts"
 import { escapeValue, escapeLine, escapeJson } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
-import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
+import { type Shaped, optional } from "../../../domain/shape.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { printNotice, printLines } from "../../command/Output.ts"
 

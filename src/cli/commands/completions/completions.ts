@@ -5,7 +5,7 @@
  * the fast path, because it must be quick.
  */
 import { escapeLine } from "../../../domain/escape.ts"
-import { matchesShape } from "../../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../../domain/shape.ts"
 import { usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 

@@ -4,7 +4,7 @@
  * It asks a person first. A script is not asked; `--force` is what the predecessor's pass.
  */
 import { quote } from "../../../domain/goText.ts"
-import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
+import { matchesShape, literal } from "../../../domain/shape.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 

@@ -4,7 +4,7 @@
 import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
+import { optional, type Shaped } from "../../../domain/shape.ts"
 import type { Problem } from "../../command/Output.ts"
 import { table } from "../../terminal/table.ts"
 import { shownTime } from "../../terminal/times.ts"

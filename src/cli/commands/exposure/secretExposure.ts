@@ -4,7 +4,7 @@
 import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { quote } from "../../../domain/goText.ts"
-import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
+import { optional, type Shaped } from "../../../domain/shape.ts"
 import { nameWord } from "../../../domain/shellWord.ts"
 import { table } from "../../terminal/table.ts"
 import { shownTime } from "../../terminal/times.ts"

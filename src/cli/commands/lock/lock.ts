@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { call, type ClientError } from "../../../rpc/client/client.ts"
-import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../domain/shape.ts"
 import { counted } from "../../../domain/counted.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { killCommand, lockFileOf } from "../../command/absence.ts"

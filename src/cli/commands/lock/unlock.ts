@@ -7,7 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { call } from "../../../rpc/client/client.ts"
-import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../domain/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failDeclined, failUsage, fromClient } from "../../command/CommandError.ts"
 import { loadDaemon } from "../../command/settings.ts"

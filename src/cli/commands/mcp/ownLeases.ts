@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/shape.ts"
+import { literal } from "../../../domain/shape.ts"
 import { fromClient } from "../../command/CommandError.ts"
 import { runningPrograms } from "./programRun.ts"
 import { daemonFor, type McpSession } from "./session.ts"

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { TrustDecision, TrustedProject } from "../../../domain/ProjectTrust.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/shape.ts"
+import { literal } from "../../../domain/shape.ts"
 import { type CommandError, fromClient } from "../../command/CommandError.ts"
 import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { loadClientId, loadDaemon } from "../../command/settings.ts"

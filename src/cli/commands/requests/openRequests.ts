@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
-import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
+import { optional, type Shaped } from "../../../domain/shape.ts"
 import { fromClient } from "../../command/CommandError.ts"
 import { table } from "../../terminal/table.ts"
 import { ageOf } from "../../terminal/times.ts"

@@ -4,7 +4,7 @@
  */
 import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
-import { matchesShape, literal, optional } from "../../../rpc/protocol/shape.ts"
+import { matchesShape, literal, optional } from "../../../domain/shape.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { usageError, type Output, type Problem } from "../../command/Output.ts"
 import { defineQuery, isProblem, type QueryRequest } from "../../command/QueryCommand.ts"

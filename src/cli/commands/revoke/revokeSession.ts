@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { request, sharedTimeout } from "../../../rpc/client/client.ts"
-import { matchesShape } from "../../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../../domain/shape.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { protocolProblem } from "../../command/problems.ts"
 import { isProblem } from "../../command/QueryCommand.ts"

@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { call, returnsNever } from "../../../rpc/client/client.ts"
-import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../domain/shape.ts"
 import type { Observation } from "../../../service/assess.ts"
 import { type Supervisor, describeExit, exitHint, NotServing } from "../../../service/Supervisor.ts"
 

@@ -4,7 +4,7 @@
  */
 import { padEnd, truncate } from "../../terminal/displayWidth.ts"
 import { escapeLine, escapeValue } from "../../../domain/escape.ts"
-import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
+import { type Shaped, optional } from "../../../domain/shape.ts"
 import { absentSink, diagnosticsExample, statusExample } from "./status.ts"
 import { table } from "../../terminal/table.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"

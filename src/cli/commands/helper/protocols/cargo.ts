@@ -4,7 +4,7 @@
  */
 import { parseTargetUrl, type TargetUrl } from "../../../../domain/targetUrl.ts"
 import type { Problem } from "../../../command/Output.ts"
-import { matchesShape } from "../../../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../../../domain/shape.ts"
 import { answer, type HelperCall, type HelperPlan, type HelperProtocol, leaseOne } from "../Protocol.ts"
 
 export const cargo: HelperProtocol = {

@@ -5,7 +5,7 @@
 import { memberOf } from "../../../../domain/reference.ts"
 import { globMatcher } from "../../../../domain/glob.ts"
 import { exitStatus } from "../../../../domain/exitStatus.ts"
-import { matchesShape } from "../../../../rpc/protocol/shape.ts"
+import { matchesShape } from "../../../../domain/shape.ts"
 import { answered, type HelperCall, type HelperPlan, type HelperProtocol, targetNamed, unfit } from "../Protocol.ts"
 
 const maxIds = 512

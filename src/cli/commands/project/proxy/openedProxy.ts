@@ -1,7 +1,7 @@
 /**
  * What the daemon answers to `proxy.open`: the routes of the run, where the worker listens, and no value.
  */
-import { optional, type Shaped } from "../../../../rpc/protocol/shape.ts"
+import { optional, type Shaped } from "../../../../domain/shape.ts"
 
 const routeExample = {
   name: "",

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { MethodName } from "../../../../rpc/protocol/methods.ts"
 import type { ReplyError, RpcReply } from "../../../../rpc/protocol/reply.ts"
-import { matchesShape, optional } from "../../../../rpc/protocol/shape.ts"
+import { matchesShape, optional } from "../../../../domain/shape.ts"
 import { begunExample, type KnownRun } from "./registerRun.ts"
 import type { News } from "./programStates.ts"
 

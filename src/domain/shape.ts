@@ -1,5 +1,5 @@
 /**
- * Response validation: compares a reply with an example of its shape.
+ * Response validation: compares a reply, or what was read from a file, with an example of its shape.
  *
  * An object must have all members of the example and may have more. A list has items
  * shaped like its one example, or is a tuple of as many as there are examples. It replaces
