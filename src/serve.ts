@@ -7,6 +7,7 @@
 import "./cli/commands/serve/earlySignals.ts"
 import { serveCommand } from "./cli/commands/serve/serve.ts"
 import { runMain } from "./cli/runMain.ts"
+// The command imports it later, as everywhere; this puts it into the same file.
 import "./daemon/Daemon.ts"
 import { emptyCoreFiles } from "./process/coreFiles.ts"
 
