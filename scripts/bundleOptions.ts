@@ -1,5 +1,6 @@
 /**
- * The options of the bundler, with code splitting. All files are CommonJS, which Node loads in less time than ES modules.
+ * The options of the bundler, with code splitting. All files are CommonJS, which Node loads in less time than ES modules; the binary
+ * has its own format.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"
@@ -39,15 +40,21 @@ export const bundleOptions = {
   }
 } satisfies BuildOptions
 
-/** The daemon is one file, serve.cjs, with what it always loads. */
+/** What a daemon always loads is one file, which serve.cjs loads. */
 export const daemonOptions = {
   ...common,
-  // What the commands load on demand is in the one file on purpose.
+  // What is imported on demand elsewhere is in the one file on purpose.
   checks: { ineffectiveDynamicImport: false },
   input: { serve: "src/serve.ts" },
   output: {
     ...output,
     chunkFileNames: "serve-[name]-[hash].cjs",
-    codeSplitting: { groups: [{ name: "serve", test: /\/src\/serve\.ts$/ }] }
+    codeSplitting: {
+      groups: [
+        // With what both import, so that it needs nothing of the large file.
+        { name: "serve", test: /\/src\/serve\.ts$/, priority: 2 },
+        { name: "daemon", test: /\/src\/serveMain\.ts$/, priority: 1 }
+      ]
+    }
   }
 } satisfies BuildOptions

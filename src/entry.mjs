@@ -18,8 +18,10 @@ if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
   process.stderr.write("  Put a newer Node first on the PATH, or install the binary, which needs none\n")
   process.exit(1)
 }
+// Help loads no daemon.
+const isDaemon = process.argv[2] === "serve" && !process.argv.includes("--help") && !process.argv.includes("-h")
 try {
-  createRequire(import.meta.url)(process.argv[2] === "serve" ? "./serve.cjs" : "./main.cjs")
+  createRequire(import.meta.url)(isDaemon ? "./serve.cjs" : "./main.cjs")
 } catch (error) {
   if (error.code !== "MODULE_NOT_FOUND") throw error
   process.stderr.write(

@@ -1,15 +1,10 @@
 /**
- * The entry of the daemon's own bundle, dist/serve.cjs: `secrets serve`, and no other command.
+ * The entry of the daemon's own bundle: `secrets serve`, and no other command.
  *
- * Each use of an import from another file of a CommonJS build calls a getter, which slows a lease. Here the
- * daemon and its libraries are one file.
+ * Each use of an import from another file of a CommonJS build calls a getter, which slows a lease. So all that
+ * a daemon always loads is one file, which this small one loads once signals are ignored.
  */
-import "./cli/commands/serve/earlySignals.ts"
-import { serveCommand } from "./cli/commands/serve/serve.ts"
-import { runMain } from "./cli/runMain.ts"
-// The command imports it later, as everywhere; this puts it into the same file.
-import "./daemon/Daemon.ts"
-import { emptyCoreFiles } from "./process/coreFiles.ts"
+import { protectStart } from "./cli/commands/serve/protectStart.ts"
 
-emptyCoreFiles()
-runMain(process.argv.slice(2), () => Promise.resolve(serveCommand))
+protectStart()
+void import("./serveMain.ts").then(({ serveMain }) => serveMain(process.argv.slice(2)))

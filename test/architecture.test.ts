@@ -49,7 +49,7 @@ const writers = new Map([
   ["cli/commands/mcp/mcpStdio.ts", "the lines of the protocol, escaped"],
   ["cli/commands/project/runChild.ts", "the program that exec runs inherits them"],
   ["cli/commands/serve/signals.ts", "listens for errors only"],
-  ["cli/commands/serve/earlySignals.ts", "a constant"],
+  ["cli/commands/serve/protectStart.ts", "a constant"],
   ["process/controllingTerminal.ts", "opens it and writes nothing"]
 ])
 const writes =

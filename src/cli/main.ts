@@ -25,8 +25,8 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     const status = await usage(args)
     // The flag may have been one of the program that `exec` runs.
     if (status !== undefined) return exitWith(status)
+    if (load === undefined) throw new Error(`there is no command ${JSON.stringify(name)}`)
   }
-  if (load === undefined) throw new Error(`there is no command ${JSON.stringify(name)}`)
   const { runMain } = await import("./runMain.ts")
   return runMain(args, load)
 }

@@ -59,18 +59,24 @@ describe("a query command", () => {
 })
 
 describe("the daemon", () => {
-  it.effect("is one file with the libraries that it always loads", () =>
+  it.effect("ignores signals before it loads one file with all that it always needs", () =>
     Effect.gen(function* () {
       const { output } = yield* Effect.promise(() => build({ ...daemonOptions, write: false }))
-      const [serve] = output
-      assert.strictEqual(serve.fileName, "serve.cjs")
-      assert.deepStrictEqual(
-        serve.imports.filter((name) => name.endsWith(".cjs")),
-        []
-      )
-      const files = serve.moduleIds.map((id) => id.replace(/^.*\/(src|node_modules)\//, "$1/"))
+      const chunks = output.filter((one) => one.type === "chunk")
+      const filesOf = (chunk: (typeof chunks)[number] | undefined) =>
+        (chunk?.moduleIds ?? []).map((id) => id.replace(/^.*\/(src|node_modules)\//, "$1/"))
+      const ownImports = (chunk: (typeof chunks)[number] | undefined) =>
+        chunk?.imports.filter((name) => /^(?!serve-rolldown-runtime).*\.cjs$/.test(name))
+      const serve = chunks.find(({ fileName }) => fileName === "serve.cjs")
+      assert.includeMembers(filesOf(serve), ["src/serve.ts", "src/cli/commands/serve/protectStart.ts"])
+      assert.deepStrictEqual(ownImports(serve), [])
+      assert.isBelow(serve?.code.length ?? Infinity, 2048)
+
+      const daemon = chunks.find((chunk) => filesOf(chunk).includes("src/daemon/Daemon.ts"))
+      assert.deepStrictEqual(ownImports(daemon), ["serve.cjs"])
+      const files = filesOf(daemon)
       assert.includeMembers(files, [
-        "src/daemon/Daemon.ts",
+        "src/serveMain.ts",
         "src/daemon/operations/acquire.ts",
         "src/rpc/server/dispatch.ts",
         "node_modules/effect/dist/Effect.js"

@@ -86,7 +86,14 @@ describe.runIf(isScript)("the npm package", () => {
       const names = contentsOf(installed).map(([name]) => name)
       assert.includeMembers(
         [...names],
-        ["dist/secrets.mjs", "dist/main.cjs", "docs/secrets.1", "skills/agent-secrets/SKILL.md", "LICENSE"]
+        [
+          "dist/secrets.mjs",
+          "dist/main.cjs",
+          "dist/serve.cjs",
+          "docs/secrets.1",
+          "skills/agent-secrets/SKILL.md",
+          "LICENSE"
+        ]
       )
       const wanted =
         /^(dist\/[\w-]+\.[cm]js|docs\/[\w./-]+|skills\/[\w./-]+|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/

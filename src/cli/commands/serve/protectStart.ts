@@ -1,8 +1,8 @@
 /**
- * Protects `serve` while the rest of the program loads: ignores the signals that the
- * daemon ignores, and closes a debugger that SIGUSR1 opened.
+ * Protects `serve` while its libraries load: ignores the signals that the daemon ignores, and
+ * closes a debugger that SIGUSR1 opened.
  *
- * The program imports it first. It does nothing for any other command.
+ * The program calls it first, for no other command.
  */
 import { ignoreSignals } from "./ignoredSignals.ts"
 
@@ -13,7 +13,7 @@ const closeEarlyDebugger = async (): Promise<void> => {
   process.stderr.write("secrets: closed a debugger that was open at startup\n")
 }
 
-if (process.argv.includes("serve", 2)) {
+export const protectStart = (): void => {
   // Bun, which runs the binary, opens no debugger on SIGUSR1.
   const opensDebugger = process.versions["bun"] === undefined && !process.execArgv.includes("--disable-sigusr1")
   // Node rejects a SIGPROF listener while a debugger is open; `watchSignals` adds it later.
