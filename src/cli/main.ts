@@ -14,7 +14,8 @@ import { loaderOf } from "./commands.ts"
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   emptyCoreFiles()
   compileAfterShortLife()
-  const { name = "" } = findCommand(args)
+  const found = findCommand(args)
+  const { name = "" } = found
   if (args[0] === "proxy-worker" && process.send !== undefined) {
     return (await import("../proxy/proxyWorkerMain.ts")).runProxyWorker()
   }
@@ -28,5 +29,5 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     if (load === undefined) throw new Error(`there is no command ${JSON.stringify(name)}`)
   }
   const { runMain } = await import("./runMain.ts")
-  return runMain(args, load)
+  return runMain(found, load)
 }

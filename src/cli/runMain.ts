@@ -9,14 +9,13 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import type * as Runtime from "effect/Runtime"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { type Command, findCommand } from "./command/Command.ts"
+import type { Command, findCommand } from "./command/Command.ts"
 import { commandHelp } from "./command/help.ts"
 import { explainAbsent } from "./command/failedProblem.ts"
 import { isUndoing, printOutput, printProblem } from "./command/Output.ts"
 
-/** Runs the command that the arguments name, once it is loaded. */
-export const runMain = (args: ReadonlyArray<string>, load: () => Promise<Command<never>>): void => {
-  const { name, rest } = findCommand(args)
+/** Runs a command with the arguments that are left for it, once it is loaded. */
+export const runMain = ({ name, rest }: ReturnType<typeof findCommand>, load: () => Promise<Command<never>>): void => {
   /** `serve` ends by a signal alone, so that is its success. */
   let interrupted: number = name === "serve" ? exitStatus.done : exitStatus.interrupted
   if (name !== "serve") process.once("SIGTERM", () => void (interrupted = exitStatus.terminated))

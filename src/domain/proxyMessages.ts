@@ -137,8 +137,5 @@ export const noTotals = (route: string): RouteTotals => ({
   firstByte: { sum: 0, count: 0 }
 })
 
-/** What a token looks like; it is the caller's to choose. */
-export const proxyTokenPattern = /^asp_[A-Za-z0-9_-]{43}$/
-
 /** Returns the name of a token that the daemon and the worker know it by. */
 export const proxyTokenHash = (token: string): string => createHash("sha256").update(token).digest("hex")

@@ -107,7 +107,7 @@ const issueLease = Effect.fnUntraced(function* (
   const id = randomUUID()
 
   const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
-  const issuing = leases.transaction(pair, (tx): Result.Result<Issued, AcquireError> => {
+  const transaction = leases.transaction(pair, (tx): Result.Result<Issued, AcquireError> => {
     const reject = ({ details, error }: Rejection) => {
       tx.record(acquireRefusedFact(secretName, clientId, details, origin))
       return Result.fail(error)
@@ -133,7 +133,7 @@ const issueLease = Effect.fnUntraced(function* (
   })
 
   const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(
-    Effect.tapError(issuing, (error) =>
+    Effect.tapError(transaction, (error) =>
       Effect.andThen(
         gate.afterFailure(error),
         sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", error._tag))

@@ -151,8 +151,6 @@ export const makeWorkerLife = Effect.fnUntraced(function* (options: WorkerOption
   }
 })
 
-export type WorkerLife = Effect.Success<ReturnType<typeof makeWorkerLife>>
-
 const inTime = <A, E>(wait: Effect.Effect<A, E>) =>
   // What asks for it cannot be interrupted.
   Effect.timeoutOrElse(Effect.interruptible(wait), {
