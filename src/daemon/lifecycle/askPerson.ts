@@ -1,5 +1,5 @@
 /**
- * Tells a person of new requests, by programs of config.json: one that asks, with the contract
+ * Notifies a person of new requests, by programs of config.json: one that asks, with the contract
  * of ssh-askpass, and one that only notifies.
  *
  * One question is asked at a time; the others wait. A program that hangs, crashes, cannot show a

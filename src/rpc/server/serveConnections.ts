@@ -2,7 +2,7 @@
  * Serves connections: reads request lines and writes replies, in order, one at a time for
  * each connection.
  *
- * A client may pipeline requests, and shut down its side before the replies. A connection
+ * Backpressure: the next request is read once the reply is written. A client may pipeline requests, and shut down its side before the replies. A connection
  * whose replies are not read, or whose line does not end, is closed after a timeout. At a
  * stop, requests in progress get their replies, and idle connections end at once.
  */

@@ -48,7 +48,7 @@ export const approveCommand = defineCommand({
   examples: ["secrets approve KQTR", "secrets approve KQTR --for 15m", "secrets approve --revoke claude-code prod_db"],
   about: [
     "secrets requests shows the ids. A yes for a while holds for this client, secret and way, and for no other client.",
-    "It refuses without a terminal and in the environment of an agent. That keeps out accidents: it is no wall on one account."
+    "It refuses without a terminal and in the environment of an agent. That keeps out accidents: on one account it is no security boundary."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     const [first = "", secret] = args.positionals
