@@ -59,6 +59,7 @@ import { requestsLayer } from "./operations/RequestTable.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
 import { Proxy } from "./proxy/Proxy.ts"
+import { followOtherMachines } from "./runs/followOtherMachines.ts"
 import { Runs } from "./runs/Runs.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
@@ -139,6 +140,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     watchStoreFiles,
     sampleGaugesForever,
     watchRequests,
+    followOtherMachines,
     askApprover(config.approval, options.environment),
     heartbeat.watch,
     verifyAtStart,

@@ -56,7 +56,10 @@ const kinds: ReadonlyMap<string, NoticeKind> = new Map<AuditAction, NoticeKind>(
   ["secret_rotate", "changed"]
 ])
 /** The actions of entries that may hold a notice. */
-export const noticeActions: ReadonlyArray<string> = [...kinds.keys()]
+export const noticeActions: ReadonlyArray<string> = [...kinds.keys(), "team_notice"]
+
+/** The actions of entries of other machines that concern programs here. A lock is of one machine alone. */
+export const sharedActions: ReadonlyArray<string> = [...kinds.keys()].filter((action) => action !== "store_lock")
 
 /** Changes of the store, which are recorded before it is written. */
 const changes: ReadonlySet<string> = new Set<AuditAction>([
@@ -79,6 +82,10 @@ type NoticeEntry = Pick<
 /** Returns what runs are notified of by an entry. A lease that ended with its own run, or was given back, concerns no other. */
 export const noticeIn = (entry: NoticeEntry): Notice | undefined => {
   const { action, client_id: clientId, lease_id: leaseId, secret_name: secretName } = entry
+  if (action === "team_notice") {
+    const known = noticeKinds.find((one) => entry.details?.startsWith(`${one} on `))
+    return known && { kind: known, secretName, clientId, leaseId }
+  }
   const kind = kinds.get(action)
   if (kind === undefined || !entry.success || entry.run_id !== undefined) return undefined
   if (aboutAll.has(action)) return { kind }

@@ -65,6 +65,7 @@ export const auditActions = [
   "machine_add",
   "machine_remove",
   "team_group",
+  "team_notice",
   "value_refused"
 ] as const
 export type AuditAction = (typeof auditActions)[number]

@@ -119,6 +119,24 @@ export const runToldFact = (run: RunFacts, kind: string, secretName: string | un
     details: kind
   })
 
+/** Records that another machine of the team ended or changed what programs here were given. */
+export const teamNoticeFact = (kind: string, { clientId, leaseId, machine, secretName, seq }: TeamNoticeSource) =>
+  doneFact("team_notice", {
+    ...(secretName === undefined ? {} : { secret_name: secretName }),
+    ...(clientId === undefined ? {} : { client_id: clientId }),
+    ...(leaseId === undefined ? {} : { lease_id: leaseId }),
+    details: `${kind} on ${machine}, entry ${seq}`
+  })
+
+interface TeamNoticeSource {
+  readonly machine: string
+  /** The number of the entry there. */
+  readonly seq: number
+  readonly secretName?: string | undefined
+  readonly clientId?: string | undefined
+  readonly leaseId?: string | undefined
+}
+
 export const runEndFact = (run: RunFacts, details: string) => doneFact("run_end", { ...ofRun(run), details })
 
 /** Describes the end of a run whose starter is gone. Its program may run on, with this process id. */

@@ -24,7 +24,7 @@ import { acquireFact, replaceFact } from "../../src/domain/leaseFacts.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { makeLease } from "../../src/domain/Lease.ts"
 import { auditOf, startDaemon } from "../harness/daemon.ts"
-import { run, shellWords } from "../harness/program.ts"
+import { run, shellWords, start } from "../harness/program.ts"
 import { formsIn } from "../support/leaks.ts"
 import { postgresPrograms } from "../support/postgres.ts"
 import { machineIn, sharedTeam } from "../support/team.ts"
@@ -571,6 +571,11 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       configure(two, teamOf(yield* done(two, ["team", "join", invitation])))
       yield* startDaemon({ home: two })
       assert.strictEqual((yield* secrets(two, ["lease", "db", "--client-id", "w"])).stdout, value)
+      // What ends a lease on one machine ends the program on the other.
+      const program = start(["exec", "--secret", "db=DB", "--client-id", "runner", "--", "sleep", "600"], { home: two })
+      yield* until(() => auditOf(path.join(two, ".agent-secrets")).some(({ action }) => action === "run_begin"))
+      assert.strictEqual((yield* done(one, ["revoke", "--client-id", "runner"])).result.leases_revoked, 1)
+      assert.include((yield* Effect.promise(() => program.ended)).stderr, '"db" was revoked; stopping the program')
       const group = ["team", "group", "add", "prod"]
       const unknown = done(one, [...group, "nobody"], 4)
       const [refused] = yield* Effect.all([done(two, [...group, "m7"], 1), unknown], both)

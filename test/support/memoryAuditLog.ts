@@ -60,6 +60,7 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     observe: (observer) => Effect.andThen(observeWith(observers, observer), position),
     release: () => Effect.void,
     isDisturbed: Effect.succeed(false),
-    reopen: Effect.void
+    reopen: Effect.void,
+    others: undefined
   })
 })

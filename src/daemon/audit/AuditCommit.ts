@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type { ChainHead } from "../../domain/AuditChain.ts"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import type { TeamAway, TeamChanged } from "../../domain/Team.ts"
+import type { OtherLogs } from "./OtherLogs.ts"
 
 /** What commits together with entries, in a form that only the two ends know. */
 export type CommitChange = Readonly<Record<string, unknown>>
@@ -32,4 +33,6 @@ export interface AuditCommit {
   readonly put: (lines: ChainedLines, change: CommitChange | undefined) => Effect.Effect<void, TeamAway | TeamChanged>
   /** The time of entries, in milliseconds. */
   readonly now: Effect.Effect<number>
+  /** The logs of others that commit to the same place. */
+  readonly others: OtherLogs
 }

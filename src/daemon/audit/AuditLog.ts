@@ -33,6 +33,7 @@ import { type AuditReport, verifyAuditLog } from "./verifyAuditLog.ts"
 import { reportFileChange, tornFacts } from "./fileFacts.ts"
 import { groupAppends } from "./groupAppends.ts"
 import * as LogFile from "./LogFile.ts"
+import type { OtherLogs } from "./OtherLogs.ts"
 
 const inTeam = new Error("this machine is in a team, whose daemon alone writes entries")
 
@@ -120,6 +121,8 @@ export class AuditLog extends Context.Service<
     readonly isDisturbed: Effect.Effect<boolean>
     /** Opens the file that the path names now. */
     readonly reopen: Effect.Effect<void, AuditLogError>
+    /** The logs of the other machines; undefined without a team. */
+    readonly others: OtherLogs | undefined
   }
 >()("agent-secrets/AuditLog") {
   /** The log of a state directory, checked against the files beside it. */
@@ -293,7 +296,8 @@ export class AuditLog extends Context.Service<
           nextFile: Queue.take(newFiles),
           storeAtStart: start.store,
           isDisturbed: Effect.sync(log.isDisturbed),
-          reopen: Effect.asVoid(append([]))
+          reopen: Effect.asVoid(append([])),
+          others: commit?.others
         })
       })
     )

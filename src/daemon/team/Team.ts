@@ -24,6 +24,7 @@ import { lateReason, TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { version } from "../../version.ts"
 import type { AuditCommit, ChainedLines, CommitChange } from "../audit/AuditCommit.ts"
 import type { MemberList, SignedStatement } from "./members.ts"
+import { makeOtherLogs } from "./otherLogs.ts"
 import { pinMembers } from "./pinnedMembers.ts"
 import { sqlState } from "./schema.ts"
 import type { TeamMemory } from "./teamMemory.ts"
@@ -47,8 +48,8 @@ export class Team extends Context.Service<
     readonly isLate: () => boolean
     /** Brings rows, and passes on the secrets that changed since the last look. */
     readonly look: (request: LookRequest) => Effect.Effect<Looked, TeamAway>
-    /** Reads a list. */
-    readonly read: <A>(what: string, schema: Schema.Codec<A, unknown>) => Effect.Effect<A, TeamAway>
+    /** Reads a list; `more` narrows it. */
+    readonly read: <A>(what: string, schema: Schema.Codec<A, unknown>, more?: object) => Effect.Effect<A, TeamAway>
     /** The server's time, in milliseconds, as known here. */
     readonly now: Effect.Effect<number>
     /** The revision that the last look brought. */
@@ -89,6 +90,8 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   /** With them a process resumes, and cannot if another one of this machine has entered meanwhile. */
   const processId = randomUUID()
   let lastEpoch: number | undefined
+  /** The number of the last entry of this machine before the start. */
+  let startSeq: number | undefined
   let known = 0
   let take: ((changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) | undefined
   const clock = yield* Clock.Clock
@@ -156,6 +159,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   })
   if (members.problem !== undefined) state = { _tag: "Stopped", reason: `team.json: ${members.problem}` }
 
+  const read = <A>(what: string, schema: Schema.Codec<A, unknown>, more: object = {}) =>
+    Effect.andThen(refusal, ask("read_1", { what, ...more }, schema))
+
   /** Reads the lines of our chain in the database that follow a head. */
   const linesFrom = Effect.fnUntraced(function* (head: ChainHead, end: number) {
     let text = ""
@@ -194,6 +200,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     const input = { ...head, program: version, incarnation, process: processId, epoch: lastEpoch }
     const entered = yield* ask("enter_1", input, Entered)
     setClock(entered.now)
+    startSeq ??= entered.seq
     const facts: Array<AuditFact> = []
     let missed: string | undefined = ""
     if (entered.verdict === "behind") missed = yield* linesFrom(head, entered.seq)
@@ -303,10 +310,16 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 
   return Team.of({
     name,
-    commit: { enter, isEntered: () => state._tag === "Entered", put, now },
+    commit: {
+      enter,
+      isEntered: () => state._tag === "Entered",
+      put,
+      now,
+      others: makeOtherLogs({ interval: options.beat, read, since: () => startSeq })
+    },
     isLate,
     look,
-    read: (what, schema) => Effect.andThen(refusal, ask("read_1", { what }, schema)),
+    read,
     now,
     revision: () => known,
     machine: () => (state._tag === "Entered" ? state.machine : 0),

@@ -1,5 +1,6 @@
 /** The copy of entries that are committed elsewhere, on a disk that takes none of them. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
@@ -36,7 +37,8 @@ describe("a copy of committed entries", () => {
         enter: ({ seq }) => Effect.sync(() => void entered.push(seq)).pipe(Effect.as({ missed: "", facts: [] })),
         isEntered: () => false,
         put: () => Effect.void,
-        now: Effect.succeed(1_800_000_000_000)
+        now: Effect.succeed(1_800_000_000_000),
+        others: { interval: Duration.seconds(5), nextNotices: Effect.succeed([]) }
       }
       const withLog = (count: number) =>
         Effect.flatMap(AuditLog, ({ append }) =>

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -12,6 +13,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
+import type { OtherNotice } from "../../../src/daemon/audit/OtherLogs.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
@@ -19,6 +21,7 @@ import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
 import { rotateSecret } from "../../../src/daemon/operations/rotate.ts"
 import { sweepExpired } from "../../../src/daemon/operations/sweep.ts"
+import { followOtherMachines } from "../../../src/daemon/runs/followOtherMachines.ts"
 import { Runs } from "../../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import type { Caller } from "../../../src/domain/Caller.ts"
@@ -412,5 +415,63 @@ describe("the runs of a limited socket", () => {
       assert.deepStrictEqual(runIds, [own.run_id])
       assert.deepStrictEqual([yield* other.watch(), yield* own.watch()], [[], ["revoked db"]])
     }).pipe(Effect.provide(services))
+  )
+})
+
+describe("what other machines of the team recorded", () => {
+  const notice = { kind: "revoked", secretName: "db", clientId: "ci", machine: "m2", seq: 9, isEarlier: false } as const
+
+  /** Follows other machines, which record what this returns once. */
+  const follow = Effect.fnUntraced(function* (recorded: Array<OtherNotice>) {
+    const audit = yield* AuditLog
+    const nextNotices = Effect.sync(() => recorded.splice(0))
+    yield* followOtherMachines.pipe(
+      Effect.provideService(AuditLog, { ...audit, others: { interval: Duration.seconds(5), nextNotices } }),
+      Effect.forkScoped
+    )
+    yield* TestClock.adjust("5 seconds")
+  })
+
+  it.effect("reaches the programs that it concerns within a second, and is recorded here", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const run = yield* start("ci", "db")
+      const recorded: Array<OtherNotice> = []
+      yield* follow(recorded)
+      recorded.push({ ...notice, leaseId: run.leaseIds[0] }, { ...notice, clientId: "other" })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* run.watch(), ["revoked db"])
+      recorded.push({ kind: "killswitch", machine: "m3", seq: 4, isEarlier: false })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* run.watch(), ["killswitch"])
+      assert.deepStrictEqual(
+        (yield* entries("team_notice")).map(({ client_id, details, secret_name }) => [secret_name, client_id, details]),
+        [
+          ["db", "ci", "revoked on m2, entry 9"],
+          [undefined, undefined, "killswitch on m3, entry 4"]
+        ]
+      )
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+
+  it.effect("before the start reaches the programs that are taken up after it", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const run = yield* start("ci", "db")
+      const cursor = run.cursor()
+      yield* follow([
+        { ...notice, clientId: "gone", isEarlier: true },
+        { ...notice, isEarlier: true }
+      ])
+      assert.lengthOf(yield* entries("team_notice"), 2)
+      const { notices } = yield* Runs.use(({ missedSince }) => missedSince(cursor))
+      assert.deepStrictEqual(
+        notices.map(({ clientId, kind }) => [kind, clientId]),
+        [
+          ["revoked", "gone"],
+          ["revoked", "ci"]
+        ]
+      )
+    }).pipe(Effect.scoped, Effect.provide(services))
   )
 })

@@ -1,0 +1,37 @@
+/**
+ * Notifies the programs here of what other machines of the team recorded: a lease that is revoked
+ * there ends here, and a value that is changed there changes here.
+ *
+ * Each notice that concerns a program becomes an entry of this log, from which it goes the same way
+ * as every other one. Those of the time before the start all become one: their programs come back later.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { teamNoticeFact } from "../../domain/leaseFacts.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import type { OtherNotice } from "../audit/OtherLogs.ts"
+import { Runs } from "./Runs.ts"
+
+/** How often the logs are read while programs run with values here. */
+const intervalWithRuns = Duration.seconds(1)
+
+export const followOtherMachines = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const { table } = yield* Runs
+  const { others } = audit
+  if (others === undefined) return yield* Effect.never
+  let waiting: ReadonlyArray<OtherNotice> = []
+  const follow = Effect.gen(function* () {
+    const read = yield* others.nextNotices
+    waiting = [...waiting, ...read.filter((notice) => notice.isEarlier || table.reached(notice).length > 0)]
+    if (waiting.length === 0) return
+    yield* audit.append(waiting.map((notice) => teamNoticeFact(notice.kind, notice)))
+    waiting = []
+  })
+  const interval = () => (table.size === 0 ? others.interval : Duration.min(others.interval, intervalWithRuns))
+  // While the database is away, nothing here can be used anyway.
+  return yield* Effect.ignore(follow).pipe(
+    Effect.andThen(Effect.suspend(() => Effect.sleep(interval()))),
+    Effect.forever
+  )
+})
