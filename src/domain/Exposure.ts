@@ -11,14 +11,20 @@ import type { AuditEntry } from "./AuditEntry.ts"
 import { isChangeFailed, isFormerValue, keepsValue } from "./storeFacts.ts"
 import { clientGroup } from "./clientGroup.ts"
 import { proxyWay } from "./ProxyRoute.ts"
-import { StartedPrograms } from "./StartedPrograms.ts"
+import { programActions, StartedPrograms } from "./StartedPrograms.ts"
 import { parseTimestamp, type Timestamp } from "./Timestamp.ts"
 
 /** A place in the log: an entry, and its time. */
 export interface LogPlace {
   readonly seq: number
   readonly at: Timestamp
+  /** The machine of a team whose log it is; undefined for this one. */
+  readonly machine?: string | undefined
 }
+
+/** Returns whether a place comes before another one: in one log by number, in two by the time of the team's server. */
+export const isEarlier = (one: LogPlace, other: LogPlace): boolean =>
+  one.machine === other.machine ? one.seq < other.seq : one.at.millis < other.at.millis
 
 /** The entry that set a value. */
 export interface ValueChange extends LogPlace {
@@ -44,7 +50,12 @@ export interface Handout {
   readonly seq: number
   /** The id of the last of these leases. */
   readonly leaseId: string
+  /** The machine of a team that gave it; undefined for this one. */
+  readonly machine?: string | undefined
 }
+
+/** Returns the place of the last entry of a row. */
+export const lastPlace = ({ last, machine, seq }: Handout): LogPlace => ({ seq, at: last, machine })
 
 /** A value of a secret, and who was given it. */
 export interface ExposedValue {
@@ -83,6 +94,11 @@ export type ExposureFact = Pick<
 
 /** The actions that give a secret a value. */
 export const valueChanges: ReadonlySet<string> = new Set(["secret_add", "secret_update", "secret_rotate"])
+
+/** The actions of entries that count. */
+export const exposureActions: ReadonlyArray<string> = [
+  ...new Set([...valueChanges, ...programActions, "lease_adopt", "store_backup", "store_restore"])
+]
 
 export const maxHandouts = 50_000
 

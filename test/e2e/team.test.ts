@@ -293,6 +293,23 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     })
   )
 
+  it.live("goes on with functions that are a little older, and says what they lack", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const context = yield* machine(yield* temporaryDirectory)
+      yield* Effect.provide(take("db", "w"), context)
+      // As one of before answers a question that it does not know.
+      const definition = team.sql("select pg_get_functiondef('team.read_1'::regproc)")
+      team.sql(definition.replace("when 'others' then", "when 'unknown' then"))
+      const { others } = yield* Effect.provide(AuditLog, context)
+      assert.include((yield* Effect.flip(others?.nextNotices ?? Effect.void)).reason, "secrets team migrate")
+      assert.include((yield* Effect.flip(others?.exposures ?? Effect.void)).reason, "secrets team migrate")
+      yield* Effect.provide(take("db", "w"), context)
+      team.sql(definition)
+      assert.deepStrictEqual(yield* others?.nextNotices ?? Effect.void, [])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("ends every lease if the database has lost entries, and puts them back", () =>
     Effect.gen(function* () {
       team.reset()
@@ -576,6 +593,13 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       yield* until(() => auditOf(path.join(two, ".agent-secrets")).some(({ action }) => action === "run_begin"))
       assert.strictEqual((yield* done(one, ["revoke", "--client-id", "runner"])).result.leases_revoked, 1)
       assert.include((yield* Effect.promise(() => program.ended)).stderr, '"db" was revoked; stopping the program')
+      // Each machine tells who was given the value on the other one.
+      const exposed = yield* done(one, ["exposure", "db"])
+      assert.deepInclude(
+        exposed.result.clients.map(({ client_id, machine }: any) => [client_id, machine]),
+        ["w", "m7"]
+      )
+      assert.isTrue(exposed.result.complete, JSON.stringify(exposed.result.incomplete_because))
       const group = ["team", "group", "add", "prod"]
       const unknown = done(one, [...group, "nobody"], 4)
       const [refused] = yield* Effect.all([done(two, [...group, "m7"], 1), unknown], both)
@@ -589,7 +613,10 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
         [["db", true]]
       )
       yield* done(two, ["lease", "db"], 5)
+      const stillExposed = yield* done(one, ["exposure", "--client-id", "w"], 1)
+      assert.isFalse(stillExposed.result.secrets[0].changed_since)
       yield* secrets(one, ["update", "db"], `${value}, changed`)
+      yield* done(one, ["exposure", "--client-id", "w"])
       assert.deepStrictEqual((yield* done(one, ["team", "exposure", "m7"])).result.exposed, [])
 
       yield* stop()

@@ -17,7 +17,7 @@ import { join } from "node:path"
 import { sha256 } from "../../domain/AuditChain.ts"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import { exposureSaveFact, withExposure } from "../../domain/storeFacts.ts"
-import { Exposure, type ExposureFact, valueChanges } from "../../domain/Exposure.ts"
+import { Exposure, exposureActions, type ExposureFact } from "../../domain/Exposure.ts"
 import { programActions } from "../../domain/StartedPrograms.ts"
 import { encodeExposure, exposureFileName } from "../../domain/exposureFile.ts"
 import { replaceFile } from "../files/durableFile.ts"
@@ -171,13 +171,7 @@ export class ExposureLedger extends Context.Service<
 }
 
 /** Entries that are worth a write at the stop. */
-const counts: ReadonlySet<string> = new Set([
-  ...programActions,
-  "lease_adopt",
-  "store_backup",
-  "store_restore",
-  ...valueChanges
-])
+const counts: ReadonlySet<string> = new Set(exposureActions)
 
 const warn = (error: { readonly message: string }) =>
   Effect.logWarning(`${exposureFileName} is out of date: ${error.message}; the audit log has what it lacks`)

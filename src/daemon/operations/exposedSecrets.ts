@@ -6,13 +6,13 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { clientGroup } from "../../domain/clientGroup.ts"
-import { type Handout, isOpenWay, maybeCurrent } from "../../domain/Exposure.ts"
+import { type Handout, isEarlier, isOpenWay, lastPlace, maybeCurrent } from "../../domain/Exposure.ts"
 import { globMatcher } from "../../domain/glob.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { ExposureLedger, type KnownExposure } from "../audit/ExposureLedger.ts"
 import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import { doubtsOf, isCovered, isStored, noValue, unwatchedPrograms } from "./exposure.ts"
+import { knownExposure, type WholeExposure } from "./knownExposure.ts"
 
 export interface ExposureQuestion {
   /** A glob on the client. */
@@ -43,14 +43,14 @@ const isDone = ({ isChanged, isRotated }: ExposedSecret): boolean => isChanged |
 
 /** Lists the secrets that the question is about: those to change first, then by the last lease. */
 export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, since }: ExposureQuestion) {
-  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const known = yield* knownExposure
   const store = yield* SecretStore
   const unwatched = Map.groupBy(unwatchedPrograms(known, (yield* Runs).table), ({ secret }) => secret)
   const isClient = client === undefined ? () => true : globMatcher(clientGroup(client))
   const matches = (row: Handout) =>
     (row.client === "" || isClient(row.client)) && (since === undefined || row.last.millis >= since.millis)
-  const secrets = known.exposure.names().flatMap((name): ReadonlyArray<ExposedSecret> => {
-    const values = known.exposure.valuesOf(name)
+  const secrets = known.names().flatMap((name): ReadonlyArray<ExposedSecret> => {
+    const values = known.valuesOf(name)
     const current = values.at(-1)
     const ofCurrent = current?.handouts.filter(matches) ?? []
     const ofMaybe = maybeCurrent(values).flatMap(({ handouts }) => handouts.filter(matches))
@@ -58,7 +58,7 @@ export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, s
     const [latest] = shown.toSorted((a, b) => b.last.millis - a.last.millis)
     if (latest === undefined) return []
     const found = store.get(name)
-    const rotated = current?.rotated?.seq ?? 0
+    const rotated = current?.rotated
     return [
       {
         name,
@@ -67,7 +67,8 @@ export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, s
         leases: shown.reduce((sum, { times }) => sum + times, 0),
         isChanged: ofMaybe.length === 0,
         isUnsure: ofMaybe.length > 0 && ofCurrent.length === 0,
-        isRotated: ofMaybe.length > 0 && ofMaybe.every(({ seq }) => seq < rotated),
+        isRotated:
+          ofMaybe.length > 0 && rotated !== undefined && ofMaybe.every((row) => isEarlier(lastPlace(row), rotated)),
         isOpen: shown.some(({ via }) => isOpenWay(via)),
         hasHook: Result.isSuccess(found) && found.success.rotateVia !== "",
         isStored: isStored(found),
@@ -77,12 +78,12 @@ export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, s
   })
   const stored = new Map((yield* Effect.orElseSucceed(store.list, () => [])).map((info) => [info.name, info]))
   const { from } = known.exposure
-  const current = [...new Set([...stored.keys(), ...known.exposure.names()])].map((name) => {
-    return { name, value: known.exposure.valuesOf(name).at(-1) ?? noValue }
+  const current = [...new Set([...stored.keys(), ...known.names()])].map((name) => {
+    return { name, value: known.valuesOf(name).at(-1) ?? noValue }
   })
   const areCovered =
     (since !== undefined && from !== undefined && from.at.millis <= since.millis) ||
-    current.every(({ name, value }) => isCovered(known.exposure, value, stored.get(name)))
+    current.every(({ name, value }) => isCovered(known, value, stored.get(name)))
   const reasons = yield* doubtsOf(
     known,
     areCovered,
@@ -97,17 +98,15 @@ export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, s
   }
 })
 
-const knowsClient = ({ exposure }: KnownExposure, isClient: (client: string) => boolean): boolean =>
-  exposure
-    .names()
-    .some((name) => exposure.valuesOf(name).some(({ handouts }) => handouts.some((row) => isClient(row.client))))
+const knowsClient = ({ names, valuesOf }: WholeExposure, isClient: (client: string) => boolean): boolean =>
+  names().some((name) => valuesOf(name).some(({ handouts }) => handouts.some((row) => isClient(row.client))))
 
 /** Names the secrets that were printed or written to a file, and whose value is the first that they had. */
 export const openAndUnchanged = Effect.gen(function* () {
-  const { exposure } = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const { valuesOf } = yield* knownExposure
   const secrets = yield* SecretStore.use(({ list }) => Effect.orElseSucceed(list, () => []))
   return secrets.flatMap(({ createdAt, name, updatedAt }) => {
-    const [value, ...later] = exposure.valuesOf(name)
+    const [value, ...later] = valuesOf(name)
     const isFirst = value?.set === undefined ? createdAt.millis === updatedAt.millis : value.set.by === "secret_add"
     return value !== undefined && later.length === 0 && isFirst && value.handouts.some(({ via }) => isOpenWay(via))
       ? [name]

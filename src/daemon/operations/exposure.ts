@@ -14,7 +14,9 @@ import {
   type ExposedValue,
   Exposure,
   type Handout,
+  isEarlier,
   isOpenWay,
+  type LogPlace,
   maxHandouts,
   maybeCurrent
 } from "../../domain/Exposure.ts"
@@ -23,7 +25,7 @@ import { proxyWay } from "../../domain/ProxyRoute.ts"
 import type { StartedProgram } from "../../domain/StartedPrograms.ts"
 import type { Secret, SecretInfo, SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
 import { stringify } from "../../domain/goText.ts"
-import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
+import { parseTimestamp, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { ExposureLedger, type KnownExposure } from "../audit/ExposureLedger.ts"
@@ -31,6 +33,7 @@ import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { Runs } from "../runs/Runs.ts"
 import type { Run, RunTable } from "../runs/RunTable.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+import { knownExposure, type WholeExposure } from "./knownExposure.ts"
 import { maxReadBytes } from "./searchAudit.ts"
 
 /** What a client was given, and what it has of it now. */
@@ -52,10 +55,10 @@ export interface ExposureView {
 
 /** Describes the exposure of the current value of a secret, or of the one before it. */
 export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: string, { before, each }: ExposureView) {
-  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const known = yield* knownExposure
   const store = yield* SecretStore
   const found = store.get(name)
-  const values = known.exposure.valuesOf(name)
+  const values = known.valuesOf(name)
   const { table } = yield* Runs
   const all = table.ofSecret(name)
   // What the proxy uses stays with the daemon.
@@ -74,11 +77,11 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
   ]
   const ofOlder = yield* findOlder(held, current, values.slice(0, -1), known.exposure)
   const value = before ? (previous ?? noValue) : current
-  const listed = each ? yield* eachClient(name, value, before ? current.set?.seq : undefined) : value.handouts
+  const listed = each ? yield* eachClient(name, value, before ? current.set : undefined) : value.handouts
   const hasNoEarlier = before && previous === undefined
   const areCovered = hasNoEarlier
-    ? current.set?.by === "secret_add" && isCovered(known.exposure, current, undefined)
-    : isCovered(known.exposure, value, before ? undefined : info)
+    ? current.set?.by === "secret_add" && isCovered(known, current, undefined)
+    : isCovered(known, value, before ? undefined : info)
   const reasons = yield* doubtsOf(known, areCovered, [value])
   return {
     set: value.set,
@@ -99,7 +102,7 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
     olderLeases: [...ofOlder].filter(({ lease }) => lease !== undefined).length,
     olderRuns: [...ofOlder].flatMap(({ run }) => run ?? []),
     olderUnwatched: [...ofOlder].filter(({ started }) => started !== undefined).length,
-    backup: isAfter(known.exposure.backup?.seq, value.set?.seq) ? known.exposure.backup?.at : undefined,
+    backup: isAfter(known.exposure.backup, value.set) ? known.exposure.backup?.at : undefined,
     from: known.exposure.from,
     reasons
   }
@@ -153,21 +156,36 @@ const findOlder = Effect.fnUntraced(function* (
     read += line.length
     const entry = Option.getOrUndefined(decodeEntry(line))
     if (entry?.action === "lease_acquire" && ids.has(entry.lease_id ?? "")) issued.add(entry.lease_id ?? "")
-    isReached = entry?.seq !== undefined && entry.seq <= set.seq
+    isReached = entry !== undefined && !isLater(entry, set)
     return !isReached && read < maxReadBytes
   })
   const isOlder = ({ id, lease, run }: Held): boolean => {
-    const seq = programs.find(id)?.seq
+    const seq = set.machine === undefined ? programs.find(id)?.seq : undefined
     if (seq !== undefined) return seq < set.seq
     if (issued.has(id)) return false
-    if (isReached || before.has(id)) return true
-    return lease === undefined ? (run?.begunSeq ?? 0) < set.seq : lease.createdAt.millis < set.at.millis
+    if (before.has(id)) return true
+    if (lease !== undefined && (set.machine !== undefined || !isReached)) return lease.createdAt.millis < set.at.millis
+    return isReached || (run !== undefined && isEarlier(beginOf(run), set))
   }
   return new Set(held.filter(isOlder))
 })
 
-/** Finds every client id that was given a value, in the entries between its change and the next. */
-const eachClient = Effect.fnUntraced(function* (name: string, { set }: ExposedValue, until = Number.POSITIVE_INFINITY) {
+/** Returns the place of an entry of this log. */
+const placeOf = (entry: AuditEntry): LogPlace => ({
+  seq: entry.seq ?? 0,
+  at: Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp)
+})
+const isLater = (entry: AuditEntry, set: LogPlace): boolean => isEarlier(set, placeOf(entry))
+const beginOf = ({ begunAt, begunSeq }: Run): LogPlace => ({
+  seq: begunSeq,
+  at: Option.getOrElse(parseTimestamp(begunAt), () => zeroTimestamp)
+})
+
+/**
+ * Finds every client id that was given a value, in the entries between its change and the next. Of other machines it has
+ * the groups.
+ */
+const eachClient = Effect.fnUntraced(function* (name: string, { handouts, set }: ExposedValue, until?: LogPlace) {
   const audit = yield* AuditLog
   const needle = stringify(name)
   const entries: Array<AuditEntry & { readonly at: Timestamp }> = []
@@ -177,33 +195,40 @@ const eachClient = Effect.fnUntraced(function* (name: string, { set }: ExposedVa
     const entry = line.includes(needle) ? Option.getOrUndefined(decodeEntry(line)) : undefined
     const at = entry === undefined ? Option.none() : parseTimestamp(entry.timestamp)
     if (entry === undefined || Option.isNone(at)) return read < maxReadBytes
-    const { seq = 0 } = entry
-    if (entry.action === "lease_acquire" && entry.secret_name === name && seq < until)
+    const isAfterSet = set === undefined || entry.seq === undefined || isLater(entry, set)
+    const isBeforeUntil = until === undefined || isEarlier(placeOf(entry), until)
+    if (entry.action === "lease_acquire" && entry.secret_name === name && isAfterSet && isBeforeUntil)
       entries.push({ ...entry, at: at.value })
-    return (set === undefined || entry.seq === undefined || seq > set.seq) && read < maxReadBytes
+    return isAfterSet && read < maxReadBytes
   })
   const exposure = new Exposure(maxHandouts, (clientId) => clientId)
   for (const entry of entries.toReversed()) exposure.add(entry, entry.at, entry.seq ?? 0)
-  return exposure.valuesOf(name).at(-1)?.handouts ?? []
+  const own = exposure.valuesOf(name).at(-1)?.handouts ?? []
+  return [...own, ...handouts.filter(({ machine }) => machine !== undefined)]
 })
 
 /** Returns whether the store has the secret; undefined while it is locked. */
 export const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): boolean | undefined =>
   Result.isSuccess(found) ? true : found.failure._tag === "SecretNotFound" ? false : undefined
 
-const isAfter = (seq: number | undefined, other = 0): boolean => seq !== undefined && seq > other
+const isAfter = (place: LogPlace | undefined, other: LogPlace | undefined): boolean =>
+  place !== undefined && (other === undefined || isEarlier(other, place))
 
 const keyOf = (client: string, program: string): string => `${client.length} ${client}${program}`
 
 /** Gives what is held to the row that issued it, or to the one of its client that was used last. The last one first. */
 const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): ReadonlyArray<ExposedClient> => {
-  const sorted = handouts.toSorted((a, b) => b.seq - a.seq)
+  const isOfOne = handouts.every(({ machine }) => machine === undefined)
+  const sorted = handouts.toSorted((a, b) => (isOfOne ? b.seq - a.seq : b.last.millis - a.last.millis))
   const [byLease, byProgram, byClient] = [
     new Map<string, Handout>(),
     new Map<string, Handout>(),
     new Map<string, Handout>()
   ]
-  for (const row of sorted.toReversed()) {
+  // What runs here was given here, if it is in such a row.
+  for (const row of sorted
+    .toReversed()
+    .toSorted((a, b) => Number(b.machine !== undefined) - Number(a.machine !== undefined))) {
     const client = clientGroup(row.client)
     byLease.set(row.leaseId, row)
     byProgram.set(keyOf(client, row.program), row)
@@ -228,16 +253,19 @@ const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): 
 
 /** Returns whether nothing is missing of a value since it was set. The store has the time of the current one. */
 export const isCovered = (
-  { from }: Exposure,
+  { exposure: { from }, joined }: Pick<WholeExposure, "exposure" | "joined">,
   { set }: Pick<ExposedValue, "set">,
   info: SecretInfo | undefined
-): boolean =>
-  from !== undefined &&
-  (set === undefined ? info !== undefined && from.at.millis <= info.updatedAt.millis : from.seq <= set.seq)
+): boolean => {
+  if (from === undefined) return false
+  // Before it joined a team, this machine was given none of its values.
+  if (joined !== undefined && from.seq <= joined + 1) return true
+  return set === undefined ? info !== undefined && from.at.millis <= info.updatedAt.millis : !isEarlier(set, from)
+}
 
 /** Returns why more clients may have had these values than are known; nothing if the answer is complete. */
 export const doubtsOf = Effect.fnUntraced(function* (
-  { doubt, exposure }: KnownExposure,
+  { doubt, exposure, reasons }: WholeExposure,
   areCovered: boolean,
   values: ReadonlyArray<ExposedValue>
 ) {
@@ -254,6 +282,7 @@ export const doubtsOf = Effect.fnUntraced(function* (
       : []),
     ...(exposure.forgotten > 0 ? [`${exposure.forgotten} secrets are not listed, because there are too many`] : []),
     ...(doubt === undefined ? [] : [doubt]),
+    ...reasons,
     ...(findings.some((finding) => finding !== doubt) ? ["the audit log has findings: secrets audit --verify"] : [])
   ]
 })

@@ -24,13 +24,13 @@ export interface LogLimits {
   readonly length: number
 }
 
-/** Searches the log; `complete` is false if there may be others: in older entries that were not read, or hidden from the caller. */
+/** Searches the log; `complete` is false if there may be others: in older entries that were not read, in the logs of other machines, or hidden from the caller. */
 export const lastLeases = Effect.fn("lastLeases")(function* (names: ReadonlyArray<string>, limits: LogLimits) {
   const audit = yield* AuditLog
   const caller = yield* CurrentCaller
   const missing = new Set<unknown>(names)
   const leases = new Map<string, LastLease>()
-  let [lines, length, complete] = [0, 0, caller.scope === undefined]
+  let [lines, length, complete] = [0, 0, caller.scope === undefined && audit.others === undefined]
   if (missing.size === 0) return { leases, complete }
   yield* audit.readBackwards((line) => {
     const found = mayMatch(line, missing) ? leaseIn(line) : undefined

@@ -28,9 +28,16 @@ export const followOtherMachines = Effect.gen(function* () {
     yield* audit.append(waiting.map((notice) => teamNoticeFact(notice.kind, notice)))
     waiting = []
   })
+  let isBehind = false
+  const warn = ({ message }: { readonly message: string }) =>
+    Effect.suspend(() => {
+      if (isBehind) return Effect.void
+      isBehind = true
+      return Effect.logWarning(`what other machines revoke does not reach the programs here: ${message}`)
+    })
   const interval = () => (table.size === 0 ? others.interval : Duration.min(others.interval, intervalWithRuns))
-  // While the database is away, nothing here can be used anyway.
-  return yield* Effect.ignore(follow).pipe(
+  return yield* Effect.tap(follow, () => Effect.sync(() => void (isBehind = false))).pipe(
+    Effect.catch(warn),
     Effect.andThen(Effect.suspend(() => Effect.sleep(interval()))),
     Effect.forever
   )

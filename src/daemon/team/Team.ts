@@ -159,6 +159,12 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   })
   if (members.problem !== undefined) state = { _tag: "Stopped", reason: `team.json: ${members.problem}` }
 
+  /** Reads a list. Whether that fails says nothing about our place. */
+  const glance = <A>(what: string, schema: Schema.Codec<A, unknown>, more: object = {}) =>
+    Effect.andThen(
+      refusal,
+      Effect.mapError(call("read_1", { what, ...more }, schema), ({ reason }) => new TeamAway({ reason }))
+    )
   const read = <A>(what: string, schema: Schema.Codec<A, unknown>, more: object = {}) =>
     Effect.andThen(refusal, ask("read_1", { what, ...more }, schema))
 
@@ -315,7 +321,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
       isEntered: () => state._tag === "Entered",
       put,
       now,
-      others: makeOtherLogs({ interval: options.beat, read, since: () => startSeq })
+      others: makeOtherLogs({ name, interval: options.beat, read: glance, since: () => startSeq })
     },
     isLate,
     look,

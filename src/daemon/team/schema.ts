@@ -8,7 +8,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { sha256 } from "../../domain/AuditChain.ts"
-import { newsLimit } from "./otherLogs.ts"
+import { pageSize } from "./otherLogs.ts"
 
 /** What a function raises to reject a call; the codes are SQLSTATEs. */
 export const sqlState = {
@@ -370,15 +370,15 @@ begin
       select substring(line from '"secret_name":"((?:[^"\\\\]|\\\\.)*)"') as secret, max(floor(extract(epoch from at) * 1000)::bigint) as at
         from audit where machine = (select id from machines where name = r->>'of') and line like '%"action":"lease_acquire"%'
         group by 1) h where secret is not null)
-    -- What may concern the programs of this machine, for each other one: after a number, or else after an entry of this one.
-    when 'notices' then (select coalesce(json_agg(json_build_object('name', m.name, 'head', m.audit_seq, 'lines',
-        (select coalesce(json_agg(line order by seq), '[]') from (
-          select seq, line from audit where machine = m.id
-            and seq > coalesce((r->'after'->>m.name)::bigint, (select max(seq) from audit where machine = m.id and at <=
-              coalesce((select at from audit where machine = me and seq = (r->>'since')::bigint), now())), m.base_seq)
-            and substring(line from '"action":"([a-z_]*)"') = any(array(select jsonb_array_elements_text(r->'actions')))
-          order by seq limit ${newsLimit}) p)) order by m.id), '[]')
-      from machines m where id <> me and epoch > 0)
+    -- Entries of the other machines with these actions: after a number, or else after an entry of this machine, or else all.
+    when 'others' then (select coalesce(json_agg(json_build_object('name', m.name,
+        'read', least(m.audit_seq, p.start + ${pageSize}), 'end', m.audit_seq, 'lines', (select coalesce(json_agg(line order by seq), '[]')
+          from audit where machine = m.id and seq > p.start and seq <= p.start + ${pageSize}
+            and substring(line from '"action":"([a-z_]*)"') = any(array(select jsonb_array_elements_text(r->'actions'))))) order by m.id), '[]')
+      from machines m cross join lateral (select coalesce((r->'after'->>m.name)::bigint, case when r ? 'since' then
+        (select max(seq) from audit where machine = m.id and at <=
+          coalesce((select at from audit where machine = me and seq = (r->>'since')::bigint), now())) end, m.base_seq) as start) p
+      where id <> me and epoch > 0)
     when 'machines' then (select json_agg(json_build_object('name', name, 'status', status, 'program', program, 'epoch', epoch,
       'entries', audit_seq - base_seq, 'silent', round(extract(epoch from clock_timestamp() - heard_at))) order by id) from machines)
   end;

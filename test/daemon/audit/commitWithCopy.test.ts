@@ -38,7 +38,7 @@ describe("a copy of committed entries", () => {
         isEntered: () => false,
         put: () => Effect.void,
         now: Effect.succeed(1_800_000_000_000),
-        others: { interval: Duration.seconds(5), nextNotices: Effect.succeed([]) }
+        others: { interval: Duration.seconds(5), nextNotices: Effect.succeed([]), exposures: Effect.never }
       }
       const withLog = (count: number) =>
         Effect.flatMap(AuditLog, ({ append }) =>

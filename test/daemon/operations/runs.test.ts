@@ -426,7 +426,10 @@ describe("what other machines of the team recorded", () => {
     const audit = yield* AuditLog
     const nextNotices = Effect.sync(() => recorded.splice(0))
     yield* followOtherMachines.pipe(
-      Effect.provideService(AuditLog, { ...audit, others: { interval: Duration.seconds(5), nextNotices } }),
+      Effect.provideService(AuditLog, {
+        ...audit,
+        others: { interval: Duration.seconds(5), nextNotices, exposures: Effect.never }
+      }),
       Effect.forkScoped
     )
     yield* TestClock.adjust("5 seconds")

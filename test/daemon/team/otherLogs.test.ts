@@ -2,11 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { makeOtherLogs, newsLimit } from "../../../src/daemon/team/otherLogs.ts"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import { TestClock } from "effect/testing"
+import type { OtherExposures } from "../../../src/daemon/audit/OtherLogs.ts"
+import { makeOtherLogs, pageSize } from "../../../src/daemon/team/otherLogs.ts"
 import { chainFacts, genesis } from "../../../src/domain/AuditChain.ts"
 import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
 import { expireFact, revokeFact } from "../../../src/domain/leaseFacts.ts"
 import { addFact, changeFailedFact, deleteFact, updateFact } from "../../../src/domain/storeFacts.ts"
+import { TeamAway } from "../../../src/domain/Team.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 
 const lease = (clientId: string) => ({ id: `id-of-${clientId}`, clientId, secretName: "db" })
@@ -17,27 +22,45 @@ const otherLogs = (since: () => number | undefined = () => 7) => {
   const asked: Array<any> = []
   let head = genesis
   let isOld = false
+  /** The number of the question that gets no answer. */
+  let failing = 0
+  let pause: Duration.Input = 0
   const record = (...facts: ReadonlyArray<AuditFact>) => {
     const chained = chainFacts(facts, fromMillis(1_800_000_000_000), head)
     head = chained.head
     lines.push(...chained.text.trimEnd().split("\n"))
   }
   const logs = makeOtherLogs({
+    name: "m1",
     interval: Duration.seconds(5),
     since,
-    read: (_, __, more: any) =>
-      Effect.sync(() => {
-        asked.push(more)
-        const after = more.after["m2"] ?? 0
-        return isOld ? null : [{ name: "m2", head: lines.length, lines: lines.slice(after, after + newsLimit) }]
-      })
+    read: (what, schema, more: any = {}) => {
+      if (what === "heads") return Schema.decodeUnknownEffect(schema)([{ name: "m1", base_seq: 3 }]).pipe(Effect.orDie)
+      asked.push(more)
+      if (asked.length === failing) return Effect.fail(new TeamAway({ reason: "a test" }))
+      const after = more.after["m2"] ?? 0
+      const read = Math.min(after + pageSize, lines.length)
+      const found = lines
+        .slice(after, read)
+        .filter((line) => more.actions.includes(/"action":"([a-z_]*)"/.exec(line)?.[1]))
+      const pages = isOld ? undefined : [{ name: "m2", read, end: lines.length, lines: found }]
+      return Effect.andThen(Effect.sleep(pause), Schema.decodeUnknownEffect(schema)(pages).pipe(Effect.orDie))
+    }
   })
   const next = Effect.map(logs.nextNotices, (notices) =>
     notices.map(({ clientId, isEarlier, kind, machine, secretName, seq }) =>
       [kind, secretName ?? clientId, `${machine} ${seq}`, ...(isEarlier ? ["earlier"] : [])].join(" ")
     )
   )
-  return { record, next, asked, makeOld: () => void (isOld = true) }
+  return {
+    record,
+    next,
+    asked,
+    logs,
+    makeOld: () => void (isOld = true),
+    slow: (time: Duration.Input) => void (pause = time),
+    fail: (question: number) => void (failing = question)
+  }
 }
 
 describe("the logs of other machines", () => {
@@ -76,21 +99,64 @@ describe("the logs of other machines", () => {
     })
   )
 
-  it.effect("are read to their end, however long they are", () =>
+  it.effect("are read to their end, and nothing is lost if a page does not come", () =>
     Effect.gen(function* () {
-      const { asked, next, record } = otherLogs()
-      record(...Array.from({ length: 2 * newsLimit + 1 }, (_, at) => revokeFact(lease(`c${at}`))))
-      assert.lengthOf(yield* next, 2 * newsLimit + 1)
-      assert.lengthOf(asked, 3)
+      const { asked, fail, next, record } = otherLogs()
+      record(updateFact("db"), ...Array.from({ length: 2 * pageSize }, (_, at) => revokeFact(lease(`c${at}`))))
+      fail(2)
+      assert.strictEqual((yield* Effect.flip(next))._tag, "TeamAway")
+      assert.lengthOf(yield* next, 2 * pageSize)
+      assert.lengthOf(asked, 4)
+      assert.deepStrictEqual(yield* next, ["changed db m2 1 earlier"])
     })
   )
 
-  it.effect("are none in a database whose functions are older", () =>
+  it.effect("are not read in a database whose functions are older", () =>
     Effect.gen(function* () {
       const { makeOld, next, record } = otherLogs()
       record(revokeFact(lease("a")))
       makeOld()
-      assert.deepStrictEqual(yield* next, [])
+      assert.include((yield* Effect.flip(next)).reason, "secrets team migrate")
+    })
+  )
+
+  it.effect("tell who was given a value by another machine", () =>
+    Effect.gen(function* () {
+      const { logs, record, slow } = otherLogs()
+      const acquire = (clientId: string): AuditFact => ({
+        action: "lease_acquire",
+        secret_name: "db",
+        client_id: clientId,
+        lease_id: clientId,
+        success: true
+      })
+      record(addFact("db"), acquire("a"))
+      yield* logs.exposures
+      record(acquire("a"), acquire("b"))
+      const { isComplete, joined, machines } = yield* logs.exposures
+      const [value] = machines.get("m2")?.valuesOf("db") ?? []
+      assert.deepStrictEqual(
+        value?.handouts.map(({ client, times }) => [client, times]),
+        [
+          ["a", 2],
+          ["b", 1]
+        ]
+      )
+      assert.deepStrictEqual([joined, isComplete], [3, true])
+      record(...Array.from({ length: 3 * pageSize }, () => acquire("c")))
+      slow("1500 millis")
+      const timesOf = (read: OtherExposures) =>
+        read.machines
+          .get("m2")
+          ?.valuesOf("db")[0]
+          ?.handouts.find(({ client }) => client === "c")?.times
+      const reading = yield* Effect.forkChild(logs.exposures)
+      yield* TestClock.adjust("3 seconds")
+      const some = yield* Fiber.join(reading)
+      assert.deepStrictEqual([some.isComplete, timesOf(some)], [false, 2 * pageSize])
+      slow("0 millis")
+      const all = yield* logs.exposures
+      assert.deepStrictEqual([all.isComplete, timesOf(all)], [true, 3 * pageSize])
     })
   )
 })

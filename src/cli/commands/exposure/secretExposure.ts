@@ -14,6 +14,7 @@ const clientExample = {
   grouped: true,
   via: "",
   program: optional(""),
+  machine: optional(""),
   open: true,
   first: "",
   last: "",
@@ -29,9 +30,11 @@ export const secretExample = {
   secret: "",
   value_set_at: optional(""),
   value_set_by: optional(""),
+  value_set_machine: optional(""),
   value_seq: optional(0),
   changed_at: optional(""),
   changed_by: optional(""),
+  changed_machine: optional(""),
   rotated_at: optional(""),
   rotate_via: true,
   stored: optional(true),
@@ -65,8 +68,10 @@ export const programs = (count: number): string => counted(count, "program", "is
 export const secretLines = (found: SecretExposure, before: boolean, now: number): ReadonlyArray<string> => {
   const { clients, total } = found
   if (before && !found.earlier_values) return noEarlierLines(found)
+  const isShared = clients.some(({ machine }) => machine !== undefined)
   const rows = clients.map((row: Client) => [
     row.client_id === "" ? `(${found.unnamed_clients} not named)` : `${row.client_id}${row.grouped ? "[…]" : ""}`,
+    ...(isShared ? [row.machine ?? "here"] : []),
     row.via || "-",
     row.program ?? "-",
     shownTime(row.first, now),
@@ -75,7 +80,7 @@ export const secretLines = (found: SecretExposure, before: boolean, now: number)
     nowOf(row, now)
   ])
   const left = total > clients.length ? [`and ${total - clients.length} more, used before these`] : []
-  const head = ["CLIENT", "VIA", "PROGRAM", "FIRST", "LAST", "TIMES", "NOW"]
+  const head = ["CLIENT", ...(isShared ? ["MACHINE"] : []), "VIA", "PROGRAM", "FIRST", "LAST", "TIMES", "NOW"]
   const whole = ["FIRST", "LAST", "TIMES", "NOW"]
   return [
     titleOf(found, before, now),
@@ -101,13 +106,16 @@ const noEarlierLines = ({ complete, incomplete_because, log_from_seq, secret }: 
       ]
 
 const titleOf = (found: SecretExposure, before: boolean, now: number): string => {
-  const time = (at: string | undefined, by: string | undefined) =>
-    at === undefined ? "at an unknown time" : `${shownTime(at, now)}${by === undefined ? "" : ` (${verbs[by] ?? by})`}`
+  const time = (at: string | undefined, by: string | undefined, machine: string | undefined) => {
+    if (at === undefined) return "at an unknown time"
+    const place = machine === undefined ? "" : ` on ${escapeValue(machine)}`
+    return `${shownTime(at, now)}${by === undefined ? "" : ` (${verbs[by] ?? by}${place})`}`
+  }
   const names = new Set(found.clients.map(({ client_id: id }) => id).filter((id) => id !== ""))
   const count = counted(names.size + found.unnamed_clients, "client")
   const name = escapeValue(found.secret)
-  const set = `value set ${time(found.value_set_at, found.value_set_by)}`
-  const until = before ? `, changed ${time(found.changed_at, found.changed_by)}` : ""
+  const set = `value set ${time(found.value_set_at, found.value_set_by, found.value_set_machine)}`
+  const until = before ? `, changed ${time(found.changed_at, found.changed_by, found.changed_machine)}` : ""
   const running = found.clients.reduce((sum, { runs }) => sum + runs, 0)
   return `${name}   ${set}${until}   exposed to ${count}${running === 0 ? "" : `, ${counted(running, "program")} running`}`
 }
