@@ -74,9 +74,12 @@ export const resultCount = (asked: unknown): number =>
 /** Returns the result of a method that has nothing to return but that it is done. */
 export const succeeded = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
-/** Returns what a reply says about the runs whose starters get a notice, if the client asks for it. */
-export const reached = (isAsked: boolean, runIds: ReadonlyArray<string>) =>
-  isAsked ? { runs_told: runIds.length, run_ids: runIds } : {}
+/**
+ * Returns what a reply says about the runs whose starters get a notice, if the client asks for it. `team` is the name of
+ * this machine in its team: those of the others are not known here.
+ */
+export const reached = (isAsked: boolean, runIds: ReadonlyArray<string>, team?: string) =>
+  isAsked ? { runs_told: runIds.length, run_ids: runIds, team } : {}
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -13,6 +14,7 @@ import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { acquire } from "../../../src/daemon/operations/acquire.ts"
 import { addSecret as addToStore } from "../../../src/daemon/operations/addSecrets.ts"
 import { CurrentPolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
+import { followOtherMachines } from "../../../src/daemon/operations/followOtherMachines.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import {
   answerRequest,
@@ -291,10 +293,25 @@ const missing: Asked = {
   approval: undefined
 }
 
+/** Follows another machine of a team, on which the killswitch was pulled. */
+const killswitchElsewhere = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const notices = [{ kind: "killswitch", machine: "m2", seq: 3, isEarlier: false }] as const
+  const others = {
+    interval: Duration.seconds(5),
+    nextNotices: Effect.succeed(notices),
+    exposures: Effect.never
+  }
+  yield* Effect.forkChild(Effect.provideService(followOtherMachines, AuditLog, { ...audit, others }), {
+    startImmediately: true
+  })
+})
+
 describe("an open request", () => {
   for (const [name, act] of [
     ["a lock", lockStore()],
     ["the killswitch", revokeAllLeases()],
+    ["the killswitch of another machine", killswitchElsewhere],
     ["another policy", forgetApprovals]
   ] as const) {
     it.effect(`ends with ${name}, so that each lease asks again`, () =>

@@ -8,7 +8,9 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
 import type { Problem } from "../../command/Output.ts"
+import type { Shaped } from "../../../domain/shape.ts"
 import { type ListedRun, runsExample } from "../runs.ts"
+import { describeOthers, type runsReached } from "./revoke.ts"
 
 /** Between two looks, in milliseconds. */
 const interval = 200
@@ -18,16 +20,18 @@ export interface RunsReport {
   readonly ended: number
   /** Those that still run; undefined if the daemon did not say. */
   readonly running: ReadonlyArray<ListedRun> | undefined
+  /** The name of this machine in its team. */
+  readonly team: string | undefined
 }
 
 /** Waits until the programs have ended, at most so many milliseconds. */
 export const awaitRuns = Effect.fnUntraced(function* (
   daemon: DaemonAddress,
-  runIds: ReadonlyArray<string>,
+  { run_ids: runIds = [], team }: Shaped<typeof runsReached>,
   millis: number
 ) {
   const notified = runIds.length
-  if (notified === 0) return { notified, ended: 0, running: [] } satisfies RunsReport
+  if (notified === 0) return { notified, ended: 0, running: [], team } satisfies RunsReport
   const ids = new Set(runIds)
   const look = Effect.map(call(daemon, "runs.list", { told: true }, runsExample), ({ runs }) =>
     runs.filter(({ run_id }) => ids.has(run_id))
@@ -37,7 +41,7 @@ export const awaitRuns = Effect.fnUntraced(function* (
     const running = yield* look
     const left = start + millis - (yield* Clock.currentTimeMillis)
     if (running?.length === 0 || left <= 0) {
-      return { notified, ended: notified - (running?.length ?? notified), running } satisfies RunsReport
+      return { notified, ended: notified - (running?.length ?? notified), running, team } satisfies RunsReport
     }
     yield* Effect.sleep(Math.min(interval, left))
   }
@@ -46,8 +50,13 @@ export const awaitRuns = Effect.fnUntraced(function* (
 /** Programs that a line names. */
 const maxNamed = 10
 
-/** Describes them in a line; returns none without a program. */
-export const describeRuns = ({ ended, notified, running }: RunsReport): ReadonlyArray<string> => {
+/** Describes them, and that other machines may have some, too. */
+export const describeRuns = (report: RunsReport): ReadonlyArray<string> => [
+  ...describeOwn(report),
+  ...describeOthers(report.team)
+]
+
+const describeOwn = ({ ended, notified, running }: RunsReport): ReadonlyArray<string> => {
   if (notified === 0) return []
   const outcome = `${counted(notified, "program")} notified, ${ended} ended`
   if (running === undefined) return [`${outcome}; the daemon does not list the others`]

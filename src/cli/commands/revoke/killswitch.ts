@@ -70,7 +70,7 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   }
   // The leases are revoked already, so a failure here must not look like one of theirs.
   const outside = yield* handedOut(yield* rest)
-  const runs = yield* awaitRuns(yield* rest, report.run_ids ?? [], wait)
+  const runs = yield* awaitRuns(yield* rest, report, wait)
   return {
     lines: [
       done.join("; "),

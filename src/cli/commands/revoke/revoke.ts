@@ -86,14 +86,23 @@ export const revokeRequests = (args: RevokeArgs): ReadonlyArray<QueryRequest> | 
 const choose = "Use one of: LEASE_ID, --client-id and --secret, --all"
 
 /** Members of a reply that a daemon without runs does not send. */
-export const runsReached = { runs_told: optional(0), run_ids: optional([""]) }
+export const runsReached = { runs_told: optional(0), run_ids: optional([""]), team: optional("") }
+
+/** Describes the programs that the daemon does not know, because another machine of its team runs them. */
+export const describeOthers = (team: string | undefined): ReadonlyArray<string> =>
+  team === undefined
+    ? []
+    : ["Programs on the other machines of the team get a notice within seconds: secrets runs there shows which run."]
 
 /** Renders a reply; returns undefined if it has an unexpected shape. */
 export const renderRevoked = (revoked: unknown, args: RevokeArgs): Output | undefined => {
   if (!matchesShape(revoked, { success: literal(true), ...runsReached })) return undefined
   const notified = revoked.runs_told ?? 0
   const runs = notified === 0 ? {} : { runs: { notified } }
-  const more = notified === 0 ? [] : [`${counted(notified, "program")} notified: secrets runs`]
+  const more = [
+    ...(notified === 0 ? [] : [`${counted(notified, "program")} notified: secrets runs`]),
+    ...describeOthers(revoked.team)
+  ]
   if (args.positionals.length === 0) {
     return matchesShape(revoked, { leases_revoked: 0 })
       ? {

@@ -26,7 +26,7 @@ export const runRevokeSession = Effect.fnUntraced(function* (args: RevokeArgs) {
   if (output === undefined || !matchesShape(revoked, runsReached)) {
     return yield* new CommandError(protocolProblem("the result has an unexpected shape"))
   }
-  const runs = yield* awaitRuns(yield* rest, revoked.run_ids ?? [], wait)
+  const runs = yield* awaitRuns(yield* rest, revoked, wait)
   const [first = ""] = output.lines ?? []
   return {
     lines: [first, ...describeRuns(runs)],

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import { acquire } from "../../../daemon/operations/acquire.ts"
 import { countUnwatched } from "../../../daemon/operations/exposure.ts"
 import { findHandedOut } from "../../../daemon/operations/findHandedOut.ts"
+import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
 import { reportRejection } from "../../../daemon/operations/rejections.ts"
@@ -27,6 +28,8 @@ import { atMost, reached, readParams, required, resultCount, succeeded } from ".
 
 /** No useful duration is longer. */
 const durationLimit = 256
+
+const teamName = Effect.map(DaemonInfo, ({ team }) => team)
 
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
@@ -174,7 +177,10 @@ export const leaseHandlers = {
       runIds,
       wasOver
     } = yield* revokeLease(lease_id, prefix, returned)
-    const more = { ...(prefix ? { lease_id: id, was_over: wasOver } : {}), ...reached(report_runs, runIds) }
+    const more = {
+      ...(prefix ? { lease_id: id, was_over: wasOver } : {}),
+      ...reached(report_runs, runIds, yield* teamName)
+    }
     return succeeded(`lease ${quote(id)} revoked successfully`, more)
   }),
 
@@ -187,7 +193,7 @@ export const leaseHandlers = {
       clientId: client_id || undefined,
       secretName: secret_name || undefined
     })
-    const more = { leases_revoked: revoked.length, ...reached(report_runs, runIds) }
+    const more = { leases_revoked: revoked.length, ...reached(report_runs, runIds, yield* teamName) }
     return succeeded(`${revoked.length} active leases revoked`, more)
   }),
 
@@ -206,7 +212,7 @@ export const leaseHandlers = {
       rotated: report.rotated,
       secrets_wiped: report.secretsWiped,
       failures: report.failures,
-      ...reached(report_runs, report.runIds)
+      ...reached(report_runs, report.runIds, yield* teamName)
     }
   }),
 
