@@ -13,6 +13,7 @@ import { disks } from "./team/disks.ts"
 import { failover } from "./team/failover.ts"
 import { frozen } from "./team/frozen.ts"
 import { pooler } from "./team/pooler.ts"
+import { programs } from "./team/programs.ts"
 import { restored } from "./team/restored.ts"
 import { secrecy } from "./team/secrecy.ts"
 import { values } from "./team/values.ts"
@@ -28,6 +29,7 @@ const attacks: Readonly<Record<string, (options: ScenarioOptions) => Promise<Rea
   clocks,
   disks,
   pooler,
+  programs,
   versions,
   values,
   secrecy,
