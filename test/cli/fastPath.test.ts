@@ -32,7 +32,7 @@ describe("a query command", () => {
       assert.deepStrictEqual(
         files.filter(
           (file) =>
-            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(after|roundTrip|sendRequests)|protocol\/(reply|errorTags|methods))|domain\/(shape|closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
+            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(after|roundTrip|sendRequests)|protocol\/(reply|errorTags|methods))|domain\/(shape|closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|needsRestart|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
               file
             )
         ),

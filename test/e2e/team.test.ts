@@ -19,6 +19,7 @@ import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { Team } from "../../src/daemon/team/Team.ts"
 import { lookAtNothing } from "../../src/daemon/team/teamRows.ts"
+import { needsRestart } from "../../src/domain/needsRestart.ts"
 import { sha256 } from "../../src/domain/AuditChain.ts"
 import { acquireFact, replaceFact } from "../../src/domain/leaseFacts.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
@@ -268,7 +269,7 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
         }),
         older
       )
-      assert.include(state, { _tag: "Stopped", reason: "another process writes as this machine" })
+      assert.include(state, { _tag: "Stopped", reason: `another process writes as this machine; ${needsRestart}` })
       yield* Effect.provide(take("db", "w"), newer)
     }).pipe(Effect.scoped)
   )
@@ -373,9 +374,23 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     const asOther = { machine: 1, epoch: 0, seq: 0, hash: sha256(""), new_hash: sha256(""), lines: [] }
     const statement = JSON.stringify({ seq: 1, prev: "", do: "add", machine: "m4", by: "m2" })
     const add = `select team.member_1('${JSON.stringify({ machine: "m2", statement, sig: "" })}')`
-    const calls = [`select team.put_1('${JSON.stringify(asOther)}')`, `select team.look_1('{"machine":"m1"}')`, add]
+    // One that says nothing to do would stop every machine.
+    const empty = JSON.stringify({ machine: "m2", statement: JSON.stringify({ seq: 1 }), sig: "" })
+    const calls = [
+      `select team.put_1('${JSON.stringify(asOther)}')`,
+      `select team.look_1('{"machine":"m1"}')`,
+      add,
+      `select team.member_1('${empty}')`
+    ]
     const body = [...onTables, ...calls].map(refused).join("")
     team.sql(`set session authorization as_m2; do $all$ begin ${body} end $all$`)
+  })
+
+  it("counts restores of the database from its own number, whatever a machine states", () => {
+    team.reset()
+    const input = { machine: "m2", process: "p", program: "", seq: 99_999_999, hash: "x", incarnation: 2 ** 52 }
+    team.sql(`set session authorization as_m2; select team.enter_1('${JSON.stringify(input)}')`)
+    assert.strictEqual(team.sql("select incarnation from team.state"), "2")
   })
 
   it("finds the leases that a batch looks at by their indexes", () => {
@@ -586,7 +601,7 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       const joinTwice = done(one, ["team", "join", invitation], 73)
       yield* Effect.all([again, joinTwice], both)
       configure(two, teamOf(yield* done(two, ["team", "join", invitation])))
-      yield* startDaemon({ home: two })
+      const { stop: stopTwo } = yield* startDaemon({ home: two })
       assert.strictEqual((yield* secrets(two, ["lease", "db", "--client-id", "w"])).stdout, value)
       // What ends a lease on one machine ends the program on the other.
       const program = start(["exec", "--secret", "db=DB", "--client-id", "runner", "--", "sleep", "600"], { home: two })
@@ -601,6 +616,23 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
         ["w", "m7"]
       )
       assert.isTrue(exposed.result.complete, JSON.stringify(exposed.result.incomplete_because))
+      // It loses team.json: it joins again with its invitation, and no lease ends.
+      yield* stopTwo()
+      const memory = path.join(two, ".agent-secrets", "team.json")
+      fs.writeFileSync(memory, fs.readFileSync(memory, "utf8").slice(0, -3))
+      const lost = yield* startDaemon({ home: two })
+      yield* done(two, ["lease", "db"], 5)
+      assert.include((yield* secrets(two, ["status"])).stderr, "Fix the cause, then: secrets daemon restart")
+      yield* lost.stop()
+      assert.isTrue(fs.readdirSync(path.dirname(memory)).some((name) => name.startsWith("team.json.damaged-")))
+      fs.writeFileSync(path.join(two, ".agent-secrets", "config.json"), "{}")
+      const leases = (yield* done(one, ["leases"])).result.total
+      const rejoined = yield* done(two, ["team", "join", invitation])
+      assert.isTrue(rejoined.result.again)
+      configure(two, teamOf(rejoined))
+      yield* startDaemon({ home: two })
+      assert.strictEqual((yield* secrets(two, ["lease", "db", "--client-id", "w"])).stdout, value)
+      assert.strictEqual((yield* done(one, ["leases"])).result.total, leases)
       const group = ["team", "group", "add", "prod"]
       const unknown = done(one, [...group, "nobody"], 4)
       const [refused] = yield* Effect.all([done(two, [...group, "m7"], 1), unknown], both)

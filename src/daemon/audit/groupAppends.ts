@@ -27,6 +27,9 @@ const reasonOf = (cause: Cause.Cause<AuditLogError>): string =>
     onSome: (error) => error.cause.message
   })
 
+const isChanged = (cause: Cause.Cause<AuditLogError>): boolean =>
+  Option.exists(Cause.findErrorOption(cause), (error) => error.cause._tag === "TeamChanged")
+
 /** Returns an `append` over a function that writes one group at a time. */
 export const groupAppends = Effect.fnUntraced(function* (
   write: (facts: ReadonlyArray<AuditFact>, change?: CommitChange) => Effect.Effect<void, AuditLogError["cause"]>,
@@ -48,7 +51,9 @@ export const groupAppends = Effect.fnUntraced(function* (
     )
     const exit = yield* Effect.exit(Effect.mapError(written, appendFailed))
     const previous = failure
-    failure = Exit.match(exit, { onFailure: (cause) => reasonOf(cause), onSuccess: () => undefined })
+    // Another machine was first: the log is sound, and the change is tried again.
+    const isStale = Exit.isFailure(exit) && isChanged(exit.cause)
+    failure = isStale ? previous : Exit.match(exit, { onFailure: reasonOf, onSuccess: () => undefined })
     if (previous === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
     for (const member of group) member.written = Exit.map(exit, positionNow)
   })

@@ -20,6 +20,7 @@ import { randomUUID } from "node:crypto"
 import { type ChainHead, decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import { auditRestoredFact } from "../../domain/daemonFacts.ts"
+import { needsRestart } from "../../domain/needsRestart.ts"
 import { lateReason, TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { version } from "../../version.ts"
 import type { AuditCommit, ChainedLines, CommitChange } from "../audit/AuditCommit.ts"
@@ -128,8 +129,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     })
 
   /** Remembers why a call failed, and fails with it. Only what finds out our place decides that it is not ours any more. */
-  const lost = Effect.fnUntraced(function* ({ code, reason }: WireError, isDecided = false) {
+  const lost = Effect.fnUntraced(function* ({ code, reason: why }: WireError, isDecided = false) {
     const isFinal = isDecided && (code === sqlState.fenced || code === sqlState.forked)
+    const reason = isFinal ? `${why}; ${needsRestart}` : why
     yield* setState(isFinal ? { _tag: "Stopped", reason } : { _tag: "Away", reason })
     yield* wire.drop
     return yield* new TeamAway({ reason })

@@ -75,7 +75,13 @@ export class TeamVerifier {
     const chain = this.chains.get(machine)
     const entry = Option.getOrUndefined(decodeChainedEntry(line))
     if (chain === undefined) return
-    if (chain.broken) return void (entry !== undefined && this.follow(machine, entry))
+    if (chain.broken) {
+      if (entry === undefined) return
+      // What follows is known, though nothing seals it.
+      chain.end = { seq: entry.seq, hash: sha256(`${line}\n`) }
+      chain.hashes.set(entry.seq, chain.end.hash)
+      return this.follow(machine, entry)
+    }
     const next = chain.end.seq + 1
     const problem =
       entry === undefined || entry.seq < next
@@ -112,7 +118,7 @@ export class TeamVerifier {
       if (there === undefined ? entry.seq > chain.end.seq && !fits : there !== sha256(`${line}\n`)) {
         return this.find("FORKED", this.own, `audit.log and the database differ at entry ${entry.seq}`)
       }
-      if (entry.seq > chain.end.seq) more += 1
+      if (there === undefined && entry.seq > chain.end.seq) more += 1
       this.collectAnchors(this.own, entry, false)
     }
     if (more > 0)

@@ -118,6 +118,9 @@ alter table team.secrets add column if not exists value_at timestamptz;
 alter table team.leases drop constraint if exists leases_secret_fkey, drop constraint if exists leases_machine_fkey;
 `
 
+/** A machine that states more than so many restores of the database is not believed: the number must stay small enough to count on. */
+const mostRestores = 1000
+
 /** Returns the expression of a lease as the functions return it. */
 const leaseJson = (row: string) =>
   `json_build_object('id', ${row}.id, 'secret', ${row}.secret, 'client', ${row}.client, 'machine', ${row}.machine,
@@ -148,6 +151,8 @@ create or replace function team.enter_1(input text) returns text ${header} as $$
 declare
   r constant jsonb := input::jsonb;
   known constant bigint := (r->>'seq')::bigint;
+  -- How often a machine has seen the database get older; no honest one is far ahead.
+  seen bigint := (r->>'incarnation')::bigint;
   m machines%rowtype;
   s state%rowtype;
   verdict text := 'same';
@@ -176,10 +181,11 @@ begin
     verdict := 'older';
     perform pg_advisory_xact_lock(${lock});
     select * into s from state;
+    if seen is null or seen > s.incarnation + ${mostRestores} then seen := s.incarnation; end if;
     -- A larger number: another machine has found the same, and ended the leases.
-    if s.incarnation <= coalesce((r->>'incarnation')::bigint, s.incarnation) then
+    if s.incarnation <= seen then
       delete from leases;
-      update state set revision = revision + 1, incarnation = coalesce((r->>'incarnation')::bigint, s.incarnation) + 1;
+      update state set revision = revision + 1, incarnation = seen + 1;
     end if;
   end if;
   delete from revoked where at < team.now() - interval '1 day';
@@ -321,7 +327,9 @@ declare
   last members%rowtype;
 begin
   perform pg_advisory_xact_lock(${lock});
-  if not (select admin from machines where id = me) and not (st->>'do' = 'remove' and about = r->>'machine') then
+  -- A statement that names nothing to do is null here, and no machine may add it.
+  if (st->>'do' in ('found', 'add', 'remove', 'groups', 'assign')) is not true
+      or ((select admin from machines where id = me) or (st->>'do' = 'remove' and about = r->>'machine')) is not true then
     ${raise("denied", "this machine may not change the list of machines")};
   end if;
   select * into last from members order by seq desc limit 1;

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { type FileError, replaceFile } from "../files/durableFile.ts"
-import { readOrSetAside } from "../files/setAside.ts"
+import { FileError, replaceFile } from "../files/durableFile.ts"
+import { readOrSetAside, setFileAside } from "../files/setAside.ts"
 import { SignedStatement } from "./members.ts"
 
 export const teamMemoryName = "team.json"
@@ -41,7 +41,12 @@ export interface TeamMemory {
 
 export const openTeamMemory = Effect.fnUntraced(function* (file: string) {
   const { contents } = yield* readOrSetAside(file)
-  let known: Remembered = Option.getOrElse(decode(contents?.toString("utf8") ?? ""), () => ({}))
+  const decoded = contents === undefined ? Option.some({}) : decode(contents.toString("utf8"))
+  // Kept, because the next write would replace the list that it may still have.
+  if (Option.isNone(decoded)) {
+    yield* setFileAside(file, new FileError({ operation: "read", path: file, cause: new Error("it is damaged") }))
+  }
+  let known: Remembered = Option.getOrElse(decoded, () => ({}))
   const oneWrite = Semaphore.withPermit(yield* Semaphore.make(1))
   const write = Effect.fnUntraced(function* (changes: Remembered) {
     const next = { ...known, ...changes }

@@ -9,6 +9,7 @@ import { syncBuiltinESMExports } from "node:module"
 import * as path from "node:path"
 import type { AuditCommit } from "../../../src/daemon/audit/AuditCommit.ts"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { TeamAway, TeamChanged } from "../../../src/domain/Team.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 let isFull = false
@@ -53,6 +54,35 @@ describe("a copy of committed entries", () => {
       yield* withLog(1)
       assert.strictEqual(copied, 2)
       assert.strictEqual(entered[0], copied)
+    })
+  )
+
+  it.effect("is no failure of the log where another machine was first", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "audit.log")
+      const fact = { action: "daemon_start", success: true } as const
+      let answer: Effect.Effect<void, TeamAway | TeamChanged> = Effect.void
+      const commit: AuditCommit = {
+        enter: () => Effect.succeed({ missed: "", facts: [] }),
+        isEntered: () => true,
+        put: () => Effect.suspend(() => answer),
+        now: Effect.succeed(1_800_000_000_000),
+        others: { interval: Duration.seconds(5), nextNotices: Effect.succeed([]), exposures: Effect.never }
+      }
+      yield* Effect.gen(function* () {
+        const audit = yield* AuditLog
+        const failureAfter = (next: typeof answer) => {
+          answer = next
+          return Effect.andThen(
+            Effect.ignore(audit.append([fact])),
+            Effect.map(audit.diagnostics, ({ failure }) => failure)
+          )
+        }
+        assert.isUndefined(yield* failureAfter(new TeamChanged()))
+        assert.include(yield* failureAfter(new TeamAway({ reason: "a test" })), "a test")
+        assert.include(yield* failureAfter(new TeamChanged()), "a test", "it does not say that the log works again")
+        assert.isUndefined(yield* failureAfter(Effect.void))
+      }).pipe(Effect.provide(Layer.fresh(AuditLog.layer(file, undefined, {}, commit))))
     })
   )
 })

@@ -75,6 +75,7 @@ describe("the chains of a team", () => {
       ["m1 EDITED entry 1 is not as written"]
     ],
     ["a line that is missing", { lines: [line1, line3], copy: [] }, ["m1 GAP entry 2 is missing"]],
+    ["the same, where audit.log has all", { lines: [line1, line3] }, ["m1 GAP entry 2 is missing"]],
     [
       "an end that is cut off",
       { lines: cut.lines, copy: [], leases: ["a", "b"] },

@@ -5,6 +5,7 @@
  */
 import { build, version } from "../../../version.ts"
 import { counted } from "../../../domain/counted.ts"
+import { needsRestart } from "../../../domain/needsRestart.ts"
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Shaped, matchesShape, optional } from "../../../domain/shape.ts"
@@ -148,7 +149,9 @@ const rejecting = (why: string | undefined): Problem | undefined =>
         message: "the daemon is up but rejects leases and changes",
         why,
         code: "io_error",
-        fix: "Fix the cause; the daemon then continues by itself",
+        fix: why.endsWith(needsRestart)
+          ? "Fix the cause, then: secrets daemon restart"
+          : "Fix the cause; the daemon then continues by itself",
         exitStatus: exitStatus.failed
       }
 

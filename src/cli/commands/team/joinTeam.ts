@@ -5,14 +5,17 @@
  * before anything is written. It ends the leases of this machine. Its secrets stay in its store, or are put in.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { endLocalLeases, bringSecrets } from "../../../daemon/team/becomeMember.ts"
 import { instancePaths } from "../../../daemon/Daemon.ts"
+import { readAuditHead } from "../../../daemon/audit/auditHead.ts"
 import { removeDurably, replaceFile } from "../../../daemon/files/durableFile.ts"
 import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
-import { decodeStore, emptyStore } from "../../../daemon/secrets/storeDocument.ts"
+import { decodeStore, emptyStore, type StoreDocument } from "../../../daemon/secrets/storeDocument.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { unescapeText } from "../../../daemon/team/escapeText.ts"
 import { fingerprint } from "../../../daemon/team/fingerprint.ts"
@@ -22,6 +25,7 @@ import { readSigner, type Signer } from "../../../daemon/team/signer.ts"
 import { openTeamMemory, teamMemoryName } from "../../../daemon/team/teamMemory.ts"
 import type { Config } from "../../../domain/Config.ts"
 import { decodeConfig } from "../../../domain/Config.ts"
+import type { TeamSettings } from "../../../domain/TeamConfig.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { fileErrorText } from "../../../domain/systemError.ts"
@@ -46,6 +50,16 @@ export const joinTeam = Effect.fnUntraced(function* (args: TeamArgs) {
   const ask = yield* openTeamWire(settings)
   const statements = yield* verifiedStatements(ask, invitation, signer)
   const isImport = args.flag("import")
+  if (yield* hasEntered(config, ask, invitation.machine)) {
+    const imported = yield* joinAgain(config, settings, { statements, isImport })
+    return {
+      lines: [
+        `this machine is ${invitation.machine} in the team again: its leases and its log go on; ${counted(imported, "secret")} put in`,
+        ...sectionLines(section)
+      ],
+      result: { machine: invitation.machine, again: true, revoked: 0, imported, team: section }
+    }
+  }
   if (!isImport) yield* refuseSameNames(config, ask)
   const { imported, revoked } = yield* becomeMember(config, { name: invitation.machine, section, statements, isImport })
   return {
@@ -161,6 +175,53 @@ const refuseSameNames = Effect.fnUntraced(function* (config: Config, ask: AskTea
   )
 })
 
+const Heads = Schema.Array(Schema.Struct({ name: Schema.String, seq: Schema.Number }))
+
+/** Returns whether this machine has worked in the team before, so that its log and its leases are there. Rejects one that has left since. */
+const hasEntered = Effect.fnUntraced(function* (config: Config, ask: AskTeam, name: string) {
+  const there = (yield* ask("read_1", { what: "heads" }, Heads)).find((head) => head.name === name)
+  if (there === undefined) return false
+  const here = Option.match(yield* readAuditHead(config.auditPath), { onNone: () => 0, onSome: ({ seq }) => seq })
+  if (here <= there.seq) return true
+  return yield* teamError(
+    `this machine cannot be ${name} again`,
+    `its audit.log has ${counted(here - there.seq, "entry")} that the team's database does not have: it has left the team, or the database is older`,
+    "Have it removed, and join under another name: secrets team remove, then secrets team request --name",
+    exitStatus.unfit
+  )
+})
+
+/** Pins the list again, of a machine that lost team.json or its password. Its leases are those of the team, and stay. */
+const joinAgain = Effect.fnUntraced(
+  function* (
+    config: Config,
+    settings: TeamSettings,
+    { isImport, statements }: Pick<Membership, "isImport" | "statements">
+  ) {
+    const reading = withoutDaemon(
+      config,
+      { command: "team", create: true },
+      SecretStore.use((store) => store.text)
+    )
+    const text = isImport ? yield* Effect.mapError(reading, storeFailed) : undefined
+    yield* Effect.mapError(holdDirectory(instancePaths(config)), startFailure)
+    const memory = yield* Effect.mapError(openTeamMemory(path.join(config.directory, teamMemoryName)), storeFailed)
+    yield* Effect.mapError(memory.write({ members: statements }), storeFailed)
+    return text === undefined ? 0 : yield* importSecrets(config, settings, secretsIn(text))
+  },
+  Effect.scoped,
+  Effect.provide(stderrLogger)
+)
+
+const secretsIn = (text: string) => Result.getOrElse(decodeStore(text), () => emptyStore)
+
+/** Puts secrets into the team; returns how many. */
+const importSecrets = (config: Config, settings: TeamSettings, own: StoreDocument) =>
+  Effect.mapBoth(bringSecrets(config, settings, own), {
+    onFailure: databaseFailed("the secrets of this machine are not put in"),
+    onSuccess: (names) => names.length
+  })
+
 interface Membership {
   readonly name: string
   readonly section: TeamSection
@@ -180,16 +241,14 @@ export const becomeMember = Effect.fnUntraced(
       yield* removeDurably(file)
       const memory = yield* openTeamMemory(file)
       yield* memory.write({ members: statements })
-      return { revoked, own: Result.getOrElse(decodeStore(text), () => emptyStore) }
+      return { revoked, own: secretsIn(text) }
     })
     const ended = yield* withoutDaemon(config, { command: "team", create: true }, ending).pipe(
       Effect.mapError(storeFailed)
     )
     if (!isImport) return { revoked: ended.revoked, imported: 0 }
     yield* Effect.mapError(holdDirectory(instancePaths(config)), startFailure)
-    const failed = databaseFailed("the secrets of this machine are not put in")
-    const names = yield* Effect.mapError(bringSecrets(config, settings, ended.own), failed)
-    return { revoked: ended.revoked, imported: names.length }
+    return { revoked: ended.revoked, imported: yield* importSecrets(config, settings, ended.own) }
   },
   Effect.scoped,
   Effect.provide(stderrLogger)

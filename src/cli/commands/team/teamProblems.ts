@@ -80,7 +80,7 @@ export const refuseMember = ({ team }: Config) =>
         teamError(
           "this machine is in a team",
           "config.json has a section team",
-          "Leave it first: secrets team leave",
+          "To join it again, with its invitation: remove team from config.json. To leave it: secrets team leave",
           exitStatus.cannotCreate
         )
       )
