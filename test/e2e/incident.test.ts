@@ -10,9 +10,9 @@ import { replayIncident } from "../harness/incident.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A slow joelclaw, like the real one. */
+/** A slow joelclaw, like the real one. It writes an event at once: another one may run beside it at the stop. */
 const slow = (directory: string) => {
-  const script = `#!/bin/sh\ncat >> ${directory}/events\necho >> ${directory}/events\nsleep 0.3\necho '{"ok":true}'\n`
+  const script = `#!/bin/sh\nevent=$(cat)\nprintf '%s\\n' "$event" >> ${directory}/events\nsleep 0.3\necho '{"ok":true}'\n`
   fs.writeFileSync(path.join(directory, "joelclaw"), script, { mode: 0o755 })
   const events = (): ReadonlyArray<any> =>
     fs
