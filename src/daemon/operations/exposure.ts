@@ -156,7 +156,7 @@ const findOlder = Effect.fnUntraced(function* (
     read += line.length
     const entry = Option.getOrUndefined(decodeEntry(line))
     if (entry?.action === "lease_acquire" && ids.has(entry.lease_id ?? "")) issued.add(entry.lease_id ?? "")
-    isReached = entry !== undefined && !isLater(entry, set)
+    isReached = entry?.seq !== undefined && !isLater(entry, set)
     return !isReached && read < maxReadBytes
   })
   const isOlder = ({ id, lease, run }: Held): boolean => {
@@ -165,7 +165,7 @@ const findOlder = Effect.fnUntraced(function* (
     if (issued.has(id)) return false
     if (before.has(id)) return true
     if (lease !== undefined && (set.machine !== undefined || !isReached)) return lease.createdAt.millis < set.at.millis
-    return isReached || (run !== undefined && isEarlier(beginOf(run), set))
+    return isReached || run === undefined || isEarlier(beginOf(run), set)
   }
   return new Set(held.filter(isOlder))
 })
