@@ -10,9 +10,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileRepairedFact, noStartFact, stopFact } from "../domain/daemonFacts.ts"
 import type { Config } from "../domain/Config.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { callerOf, type ListenSocket, socketsOf } from "../domain/ListenSocket.ts"
 import { launchdLogs } from "../domain/paths.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
@@ -27,7 +29,7 @@ import { AuditLog } from "./audit/AuditLog.ts"
 import type { AuditLogError } from "./audit/AuditLogError.ts"
 import { ExposureLedger } from "./audit/ExposureLedger.ts"
 import type { FileError } from "./files/durableFile.ts"
-import type { StartError } from "./files/fileLock.ts"
+import { StartError } from "./files/fileLock.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
@@ -206,12 +208,22 @@ interface Faces {
 }
 
 /** Chooses between the two. Only a team loads the code of a team. */
-const facesOf = (config: Config, memory: StoreMemory): Effect.Effect<Faces> => {
+const facesOf = (config: Config, memory: StoreMemory): Effect.Effect<Faces, StartError> => {
   const { team } = config
   if (team !== undefined) {
     return Effect.map(
       Effect.promise(() => import("./team/teamFaces.ts")),
       ({ teamFaces }) => teamFaces(config, team, memory)
+    )
+  }
+  // Its secrets are those of the team, which could not take them back here.
+  if (fs.existsSync(path.join(config.directory, "team.json"))) {
+    return Effect.fail(
+      new StartError({
+        reason: `this machine is in a team (team.json in ${config.directory}), and config.json has no section team`,
+        fix: "Add the section again, as secrets team init or join printed it. To leave: with the section, secrets team leave",
+        exitStatus: exitStatus.badConfig
+      })
     )
   }
   return Effect.succeed({

@@ -626,6 +626,9 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       yield* lost.stop()
       assert.isTrue(fs.readdirSync(path.dirname(memory)).some((name) => name.startsWith("team.json.damaged-")))
       fs.writeFileSync(path.join(two, ".agent-secrets", "config.json"), "{}")
+      const alone = yield* run(["serve"], { home: two })
+      assert.strictEqual(alone.status, 78)
+      assert.include(alone.stderr, "config.json has no section team")
       const leases = (yield* done(one, ["leases"])).result.total
       const rejoined = yield* done(two, ["team", "join", invitation])
       assert.isTrue(rejoined.result.again)

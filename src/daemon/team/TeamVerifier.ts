@@ -57,7 +57,12 @@ export class TeamVerifier {
   private readonly findings: Array<TeamFinding> = []
   private readonly chains = new Map<string, Chain>()
   private readonly anchors: Array<Anchor> = []
-  private readonly acquired = new Map<string, { readonly machine: string; readonly at: number }>()
+  private readonly acquired = new Map<
+    string,
+    { readonly machine: string; readonly secret: string; readonly at: number }
+  >()
+  /** When a secret was last deleted, which ends its leases without an entry for each. */
+  private readonly deleted = new Map<string, number>()
   private readonly ended = new Map<string, string>()
   private endedAllAt = Number.NEGATIVE_INFINITY
 
@@ -133,9 +138,10 @@ export class TeamVerifier {
     for (const id of leaseIds) {
       if (!this.acquired.has(id)) this.find("STORY", "", `the lease ${id} is there, and no entry acquires it`)
     }
-    for (const [id, { at, machine }] of this.acquired) {
+    for (const [id, { at, machine, secret }] of this.acquired) {
       const removed = this.chains.get(machine)?.removed ?? Number.NEGATIVE_INFINITY
-      const isOver = this.ended.has(id) || at <= this.endedAllAt || at <= removed
+      const isDeleted = at <= (this.deleted.get(secret) ?? Number.NEGATIVE_INFINITY)
+      const isOver = this.ended.has(id) || isDeleted || at <= this.endedAllAt || at <= removed
       if (!isOver && !leaseIds.has(id)) this.find("STORY", machine, `the lease ${id} is gone, and no entry ends it`)
     }
     return this.findings
@@ -147,13 +153,14 @@ export class TeamVerifier {
   }
 
   private follow(machine: string, entry: ChainedEntry): void {
-    const { action, lease_id: id = "", success } = entry
+    const { action, lease_id: id, secret_name: secret = "", success } = entry
     const at = millisOf(entry)
     if (endsAll(entry)) this.endedAllAt = Math.max(this.endedAllAt, at)
     this.collectAnchors(machine, entry, true)
     if (!success) return
-    if (action === "lease_acquire") this.acquired.set(id, { machine, at })
+    if (action === "lease_acquire" && id !== undefined) this.acquired.set(id, { machine, secret, at })
     if (!ends.has(action)) return
+    if (id === undefined) return void this.deleted.set(secret, Math.max(this.deleted.get(secret) ?? 0, at))
     const before = this.ended.get(id)
     if (before !== undefined) this.find("STORY", machine, `the lease ${id} ends twice, also by an entry of ${before}`)
     this.ended.set(id, machine)

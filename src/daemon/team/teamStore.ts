@@ -156,7 +156,7 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
   team.onSecrets(take)
 
   /** Seals a secret with its next version, as a row of the database. */
-  const sealNext = Effect.fnUntraced(function* (secret: StoredSecret) {
+  const sealNext = Effect.fnUntraced(function* (secret: StoredSecret, step: number) {
     const escaped = escapeText(secret.name)
     if (Buffer.byteLength(escaped) > maxName) {
       return yield* new AgeError({ reason: `a team's database takes no name of more than ${maxName} bytes` })
@@ -168,26 +168,30 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     if (self === undefined || !(isInGroup(self, group) || self.isAdmin)) {
       return yield* new AgeError({ reason: `this machine is not in the group ${group}, which has the secret` })
     }
-    const version = versionOf(secret.name) + 1
+    const known = seen.get(secret.name)
+    if (!isInGroup(self, group) && known !== undefined && !known.isDeleted) {
+      return yield* new AgeError({ reason: `the team has a secret of this name in the group ${group}` })
+    }
+    const version = versionOf(secret.name) + step
     const sealed = Buffer.from(yield* seal(secret, escaped, version, { by: name, key, list })).toString("base64")
     const mark = { version, list: list.statements.length, for: recipientsHash(recipientsOf(list, escaped)) }
     const row: SecretRow = { name: escaped, version, sealed, for: mark.for, secret: marked(secret, mark) }
     return row
   })
 
-  const deletedRow = (secretName: string): SecretRow => ({
+  const deletedRow = (secretName: string, step: number): SecretRow => ({
     name: escapeText(secretName),
-    version: versionOf(secretName) + 1,
+    version: versionOf(secretName) + step,
     sealed: null,
     for: "",
     secret: undefined
   })
 
   /** Seals what is to become of secrets, as rows over the versions of a revision. */
-  const sealEdits = Effect.fnUntraced(function* (edits: ReadonlyArray<Edit>) {
+  const sealEdits = Effect.fnUntraced(function* (edits: ReadonlyArray<Edit>, step = 1) {
     const revision = team.revision()
     const rows = yield* Effect.forEach(edits, ({ after, name }) =>
-      after === undefined ? Effect.sync(() => deletedRow(name)) : sealNext(after)
+      after === undefined ? Effect.sync(() => deletedRow(name, step)) : sealNext(after, step)
     )
     return { revision, rows }
   })
@@ -202,8 +206,8 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
    * Commits edits, and then shows them. The database takes a change of the revision that it was made from alone, so a
    * change of any other secret makes it necessary to look and seal again; one of the same secret ends it.
    */
-  const commitEdits = Effect.fnUntraced(function* (find: () => ReadonlyArray<Edit>, sealed?: SealedRows) {
-    let { revision, rows } = sealed ?? (yield* Effect.mapError(sealEdits(find()), cannotWrite))
+  const commitEdits = Effect.fnUntraced(function* (find: () => ReadonlyArray<Edit>, sealed?: SealedRows, step = 1) {
+    let { revision, rows } = sealed ?? (yield* Effect.mapError(sealEdits(find(), step), cannotWrite))
     if (rows.length === 0) return
     for (let tries = 1; ; tries += 1) {
       if (!find().every(({ before, name }) => isSameSecret(before, secrets.get(name)))) {
@@ -214,7 +218,7 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
       const { cause } = written.failure
       if (cause._tag !== "TeamChanged" || tries === maxTries) return yield* cannotWrite(cause)
       yield* Effect.mapError(team.look(lookAtNothing), cannotWrite)
-      ;({ revision, rows } = yield* Effect.mapError(sealEdits(find()), cannotWrite))
+      ;({ revision, rows } = yield* Effect.mapError(sealEdits(find(), step), cannotWrite))
     }
     const shown = new Map(secrets)
     for (const row of rows) {
@@ -258,14 +262,15 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     if (!isRestoring()) return
     const rows = yield* team.read("versions", Versions)
     const isLost = (secretName: string) => (rows[escapeText(secretName)] ?? 0) < versionOf(secretName)
-    const values = [...secrets.values()].filter((one) => isLost(one.name))
-    const deleted = [...seen].filter(([secretName, { isDeleted }]) => isDeleted && isLost(secretName))
-    const present = deleted.filter(([secretName]) => rows[escapeText(secretName)] !== undefined)
+    // With the version that it had: another machine may have a newer one, and has to see that this is not it. What was
+    // deleted becomes a row again, so that no machine brings its value back.
     const edits = [
-      ...values.map(sealedAgain),
-      ...present.map(([name]) => ({ name, before: undefined, after: undefined }))
+      ...[...secrets.values()].filter((one) => isLost(one.name)).map(sealedAgain),
+      ...[...seen]
+        .filter(([secretName, { isDeleted }]) => isDeleted && isLost(secretName))
+        .map(([secretName]) => ({ name: secretName, before: undefined, after: undefined }))
     ]
-    yield* commitEdits(() => edits)
+    yield* commitEdits(() => edits, undefined, 0)
     yield* team.memory.write({ restoring: false })
   })
 

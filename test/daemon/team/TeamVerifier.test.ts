@@ -8,7 +8,7 @@ import { TeamVerifier } from "../../../src/daemon/team/TeamVerifier.ts"
 import { chainFacts, type ChainHead, genesis } from "../../../src/domain/AuditChain.ts"
 import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
 import { auditAnchorFact } from "../../../src/domain/daemonFacts.ts"
-import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/leaseFacts.ts"
+import { acquireFact, replaceFact, revokeFact, revokeSecretFact } from "../../../src/domain/leaseFacts.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
@@ -64,6 +64,13 @@ const anchor = (heads: string, by = "m1") => auditAnchorFact(`${heads}; ${signTe
 
 describe("the chains of a team", () => {
   const [line1 = "", line2 = "", line3 = ""] = whole.lines
+  const deleted = chainOf([
+    acquire("a"),
+    acquire("b"),
+    revokeSecretFact("db", 2),
+    revokeSecretFact("db", 0),
+    acquire("c")
+  ])
   const cut = chainOf([acquire("a"), acquire("b")])
   const anchored = chainOf([acquire("a"), anchor(`m2 3 ${"0".repeat(64)}`)])
   const forgedAnchor = chainOf([acquire("a"), auditAnchorFact(`m2 1 ${"0".repeat(64)}; AAAA`)])
@@ -75,6 +82,7 @@ describe("the chains of a team", () => {
       ["m1 EDITED entry 1 is not as written"]
     ],
     ["a line that is missing", { lines: [line1, line3], copy: [] }, ["m1 GAP entry 2 is missing"]],
+    ["nothing if a secret was deleted while leased", { ...deleted, copy: deleted.lines, leases: ["c"] }, []],
     ["the same, where audit.log has all", { lines: [line1, line3] }, ["m1 GAP entry 2 is missing"]],
     [
       "an end that is cut off",
